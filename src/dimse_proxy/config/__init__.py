@@ -1,0 +1,1 @@
+"""Settings: the environment, the dimse-config folder, and the sentences that say what is wrong with them."""
