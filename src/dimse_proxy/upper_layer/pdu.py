@@ -140,7 +140,7 @@ class ContextResult:
 
     context_id: int
     result: int
-    """0 acceptance, 1 user-rejection, 2 no-reason, 3 abstract-syntax-not-supported, 4 transfer-syntaxes-not-supported."""
+    """0 acceptance, 1 user-rejection, 2 no-reason (provider), 3 abstract syntax, 4 transfer syntaxes not supported."""
     transfer_syntax: str
     """Not significant unless `result` is 0; empty when the item came without one."""
 

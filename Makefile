@@ -1,0 +1,53 @@
+# Everything a developer types. Each target makes what it needs; nothing is installed outside .venv but by `make peers`.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+KEEP   ?=
+FAST   := tests/unit tests/vectors tests/property tests/playbook
+
+.PHONY: help demo check test peers format generate clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+demo: $(VENV)/.demo ## the main job: real images across two proxies and back (KEEP=1 stays up)
+	@$(BIN)/dimse-proxy demo $(if $(KEEP),--keep)
+
+check: $(VENV)/.check ## format, lint, strict types, import contracts, fast tests
+	$(BIN)/ruff format --check src tests tools
+	$(BIN)/ruff check src tests tools
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q $(FAST) --cov --cov-branch --cov-report= --cov-config=pyproject.toml
+	$(BIN)/python tools/check_coverage.py upper_layer dimse tunnel
+
+test: $(VENV)/.check peers ## all tests, the real peers included
+	$(BIN)/python -m pytest -q
+
+peers: ## the DICOM peers that the tests talk to, from Debian's packages
+	@tools/install_peers.sh
+
+format: $(VENV)/.check ## format and mend what can be mended
+	$(BIN)/ruff format src tests tools
+	$(BIN)/ruff check --fix src tests tools
+
+generate: $(VENV)/.check ## what is generated: UID names, dimse-config, the state diagram
+	for tool in tools/generate_*.py; do $(BIN)/python $$tool || exit 1; done
+
+clean: ## away with everything that was made
+	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/pip:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+
+$(VENV)/.demo: $(VENV)/bin/pip pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check --group test
+	@touch $@

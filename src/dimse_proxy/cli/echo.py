@@ -1,0 +1,67 @@
+"""`dimse-proxy echo`: a C-ECHO from this side to the far target, with the time of each hop."""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from dimse_proxy.config.settings import load_settings
+from dimse_proxy.observability.log import configure_logging
+from dimse_proxy.proxy.echo import EchoError, EchoProbe
+from dimse_proxy.service import nats_options_of, tunnel_of
+from dimse_proxy.service import run as run_loop
+
+
+def run(*, environ: Mapping[str, str], env_file: Path | None = None, called: str | None = None) -> int:
+    """Goes the whole way once and prints each hop.
+
+    Args:
+        environ: the process's environment.
+        env_file: more settings, which the environment overrides.
+        called: the AE title to ask the other side for; this proxy's own by default, as its listener would.
+
+    Returns:
+        Exit code: 0 if the target answered with success, 1 if not.
+
+    Raises:
+        ConfigError: settings are wrong.
+    """
+    settings = load_settings(environ, env_file, {}).settings
+    configure_logging(settings.model_copy(update={"log_level": "ERROR"}))
+    own = settings.own_ae_title or "DIMSEPROXY"
+    instance = f"echo-{secrets.token_hex(4)}"
+    probe = EchoProbe(
+        tunnel=tunnel_of(settings, instance=instance, accepts=False),
+        options=nats_options_of(settings, name=f"dimse-proxy {settings.nats_subject_channel} {instance}"),
+        called=called or own,
+        calling=own,
+        timeout=settings.nats_reply_timeout,
+    )
+    failure = ""
+
+    async def main() -> None:
+        nonlocal failure
+        try:
+            await probe.run(settings.peer_channel)
+        except EchoError as error:
+            failure = str(error)
+
+    try:
+        run_loop(main)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        failure = "interrupted"
+    table = Table(title=f"C-ECHO from channel {settings.nats_subject_channel} to the target of {settings.peer_channel}")
+    table.add_column("hop")
+    table.add_column("milliseconds", justify="right")
+    table.add_column("")
+    for hop in probe.hops:
+        table.add_row(hop.name, f"{hop.seconds * 1000:.1f}", hop.detail)
+    Console().print(table)
+    if failure:
+        sys.stderr.write(f"dimse-proxy echo: {failure}\n")
+        return 1
+    return 0

@@ -1,0 +1,112 @@
+"""The `dimse-proxy` command: reads the command line and hands over to the module of the subcommand.
+
+Each of them is imported when it is asked for, so that one command does not pay for the imports of another. Nothing
+here does work of its own.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from dimse_proxy import __version__
+from dimse_proxy.errors import ConfigError, TransportError
+
+EXIT_CONFIG: Final = 2
+"""Exit code when a setting is wrong, as for a wrong command line."""
+
+EXIT_FAILED: Final = 1
+"""Exit code when the settings are right and what was asked for failed all the same."""
+
+app: Final = typer.Typer(
+    name="dimse-proxy",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+EnvFile = Annotated[
+    Path | None,
+    typer.Option("--env-file", metavar="FILE", help="File of DIMSE_* settings, weaker than the environment."),
+]
+
+
+def run() -> None:
+    """Start the command: the console script."""
+    try:
+        app()
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        sys.exit(EXIT_CONFIG)
+    except TransportError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(EXIT_FAILED)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dimse-proxy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Carries DICOM associations between two networks over NATS."""
+
+
+@app.command("run")
+def _run(
+    env_file: EnvFile = None,
+    embedded_nats: Annotated[
+        str | None,
+        typer.Option(
+            "--embedded-nats",
+            metavar="[HOST:]PORT",
+            help="Start a NATS server here as well, and connect to it. For trials: it asks for no credential.",
+        ),
+    ] = None,
+) -> None:
+    """Run a proxy until SIGTERM or SIGINT; all settings are DIMSE_* variables."""
+    from dimse_proxy.cli import run as command
+
+    command.run(environ=os.environ, env_file=env_file, embedded_nats=embedded_nats)
+
+
+@app.command("config")
+def _config(env_file: EnvFile = None) -> None:
+    """Show the effective settings and where each came from; exit 1 with every problem if any is wrong."""
+    from dimse_proxy.cli import config as command
+
+    raise typer.Exit(command.run(environ=os.environ, env_file=env_file))
+
+
+@app.command("echo")
+def _echo(
+    env_file: EnvFile = None,
+    called: Annotated[
+        str | None,
+        typer.Option("--called", metavar="AE", help="AE title to ask the other side for; the own by default."),
+    ] = None,
+) -> None:
+    """Send a C-ECHO from this side to the target of the other side, with the time of each hop."""
+    from dimse_proxy.cli import echo as command
+
+    raise typer.Exit(command.run(environ=os.environ, env_file=env_file, called=called))
+
+
+@app.command("demo")
+def _demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Stay up afterwards, for tools of your own.")] = False,
+) -> None:
+    """Store, find and retrieve DICOM files through a pair of proxies on this machine."""
+    from dimse_proxy.cli import demo as command
+
+    raise typer.Exit(command.run(keep=keep))

@@ -1,0 +1,66 @@
+"""`dimse-proxy run`: one proxy, until it is told to stop."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from dimse_proxy.config.settings import load_settings
+from dimse_proxy.errors import ConfigError
+from dimse_proxy.observability.log import configure_logging
+from dimse_proxy.service import Service
+from dimse_proxy.service import run as run_loop
+
+log: Final = logging.getLogger(__name__)
+
+
+def run(*, environ: Mapping[str, str], env_file: Path | None = None, embedded_nats: str | None = None) -> None:
+    """Runs a proxy until SIGTERM or SIGINT.
+
+    Args:
+        environ: the process's environment.
+        env_file: more settings, which the environment overrides.
+        embedded_nats: `[HOST:]PORT` of a nats-server to start as a child, or None.
+
+    Raises:
+        ConfigError: settings are wrong.
+        TransportError: an address cannot be had, or nats-server cannot be started.
+    """
+    address = None if embedded_nats is None else parse_address(embedded_nats)
+    overrides = {} if address is None else _embedded(*address)
+    loaded = load_settings(environ, env_file, overrides)
+    configure_logging(loaded.settings)
+    for warning in loaded.warnings:
+        log.warning("%s", warning)
+    service = Service(loaded.settings)
+
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            if address is not None:
+                from dimse_proxy.transports.embedded_nats import EmbeddedNats
+
+                server = EmbeddedNats(*address)
+                await server.start()
+                stack.push_async_callback(server.stop)
+            await service.run()
+
+    run_loop(main)
+
+
+def _embedded(host: str, port: int) -> dict[str, str]:
+    """The settings that lead to the embedded nats-server, whatever else is set."""
+    where = f"[{host}]" if ":" in host else host
+    return {"DIMSE_NATS_URL": f"nats://{where}:{port}", "DIMSE_NATS_TLS_ENABLED": "false"}
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """`[HOST:]PORT` of the embedded nats-server; the host is 127.0.0.1 unless it is given.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    host, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise ConfigError([f"--embedded-nats is {text!r}: it must be PORT or HOST:PORT, with a port from 1 to 65535"])
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)

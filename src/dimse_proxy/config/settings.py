@@ -1,0 +1,244 @@
+"""All settings of one process: the `Settings` model, and how it is made from variables.
+
+Each field names its variable. What a value must look like is in `values`, what several must be together in `checks`,
+where they are read from in `sources`. Nothing here opens a connection or reads the dimse-config folder.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from dimse_proxy.config.checks import check_together
+from dimse_proxy.config.problems import problems_of
+from dimse_proxy.config.sources import Origin, Variables, read_variables
+from dimse_proxy.config.values import (
+    ANY,
+    EVERY_NETWORK,
+    AeTitle,
+    AeTitles,
+    Channel,
+    Count,
+    Flag,
+    FlagOrUnset,
+    FrameSize,
+    Host,
+    KeyStoreType,
+    LogFormat,
+    LogLevel,
+    MoveAliases,
+    Networks,
+    Port,
+    Seconds,
+    SecondsOrOff,
+    Secret,
+    SubjectRoot,
+    TlsVersions,
+    WindowSize,
+    Words,
+    read_nats_server,
+    split_list,
+)
+from dimse_proxy.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """The settings of one process. `load_settings` makes it; what it returns has passed every check."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True)
+
+    config_path: Path = Field(default=Path("./dimse-config"), validation_alias="DIMSE_CONFIG_PATH")
+    """The folder with the presentation contexts that may pass."""
+
+    # The local network.
+    local_ae_titles: AeTitles = Field(default=("INGESTION",), validation_alias="DIMSE_AE")
+    """AE titles this proxy answers to; `*` for any. The first named one is its own."""
+    calling_ae: AeTitle = Field(default="own", validation_alias="DIMSE_CALLING_AE")
+    """Calling AE title towards the target: `own`, `original` (the requestor's) or a title."""
+    move_aliases: MoveAliases = Field(
+        default_factory=lambda: MappingProxyType({}), validation_alias="DIMSE_MOVE_ALIASES"
+    )
+    """Asker's AE title -> the AE title under which the target knows it; one to one."""
+    host: Host = Field(default="0.0.0.0", validation_alias="DIMSE_HOST")
+    """Address to listen on."""
+    port: Port = Field(default=11112, validation_alias="DIMSE_PORT")
+    """Port to listen on."""
+    bind_host: Host | None = Field(default=None, validation_alias="DIMSE_BIND_HOST")
+    """Source address of connections to the target; None leaves it to the system."""
+    allowed_calling_aes: AeTitles = Field(default=(ANY,), validation_alias="DIMSE_ALLOWED_CALLING_AES")
+    """Calling AE titles that may open an association here; `*` for any."""
+    allowed_hosts: Networks = Field(default=EVERY_NETWORK, validation_alias="DIMSE_ALLOWED_HOSTS")
+    """Networks that may open an association here; `*` has become 0.0.0.0/0 and ::/0."""
+
+    # The target.
+    target_ae: AeTitle = Field(default="DCM4CHEE", validation_alias="DIMSE_TARGET_AE")
+    """AE title to call for associations that arrive from the other side."""
+    target_host: Host | None = Field(default=None, validation_alias="DIMSE_TARGET_HOST")
+    """Where that AE is; None when this proxy only originates."""
+    target_port: Port = Field(default=11112, validation_alias="DIMSE_TARGET_PORT")
+    """Port of that AE."""
+
+    # NATS and the tunnel. TLS stands before the servers, which are read with it.
+    nats_tls_enabled: Flag = Field(default=False, validation_alias="DIMSE_NATS_TLS_ENABLED")
+    """TLS towards NATS; certificates are verified."""
+    nats_servers: tuple[str, ...] = Field(default=(), validation_alias="DIMSE_NATS_URL")
+    """URLs with scheme and, but for ws and wss, port. Never empty after `load_settings`; never hold a credential."""
+    nats_auth_token: Secret | None = Field(default=None, validation_alias="DIMSE_NATS_AUTH_TOKEN")
+    """The credential; `credentials.nats_credentials` says how it is presented."""
+    nats_subject_root: SubjectRoot = Field(default="DIMSE", validation_alias="DIMSE_NATS_SUBJECT_ROOT")
+    """Root of every subject."""
+    nats_subject_channel: Channel = Field(default="A", validation_alias="DIMSE_NATS_SUBJECT_CHANNEL")
+    """This side's channel."""
+    nats_trace_connection: Flag = Field(default=False, validation_alias="DIMSE_NATS_TRACECONNECTION")
+    """Log the NATS connection's life in detail."""
+    nats_reply_timeout: Seconds = Field(default=60.0, validation_alias="DIMSE_NATS_REPLY_TIMEOUTSECONDS")
+    """Seconds an open request may take."""
+    nats_chunk_size: FrameSize = Field(default=262144, validation_alias="DIMSE_NATS_CHUNK_SIZE")
+    """Largest data frame, bytes."""
+    window_size: WindowSize = Field(default=4 * 1024 * 1024, validation_alias="DIMSE_WINDOW_SIZE")
+    """Bytes of one session that may be under way in one direction."""
+    resume_timeout: Seconds = Field(default=60.0, validation_alias="DIMSE_RESUME_TIMEOUTSECONDS")
+    """Seconds after which a peer that is not heard is lost."""
+
+    # Limits of an association.
+    max_associations: Count = Field(default=1024, validation_alias="DIMSE_MAX_ASSOCIATIONS")
+    """Associations at the same time, accepted and requested together, in this process; 0 for no limit."""
+    artim_timeout: Seconds = Field(default=30.0, validation_alias="DIMSE_ARTIM_TIMEOUTSECONDS")
+    """ARTIM timer, seconds (PS3.8 9.1.4)."""
+    connect_timeout: Seconds = Field(default=10.0, validation_alias="DIMSE_CONNECT_TIMEOUTSECONDS")
+    """Seconds to wait for the target's TCP connection."""
+    accept_timeout: Seconds = Field(default=25.0, validation_alias="DIMSE_ACCEPT_TIMEOUTSECONDS")
+    """Seconds to wait for the target's answer to the A-ASSOCIATE-RQ."""
+    release_timeout: SecondsOrOff = Field(default=0.0, validation_alias="DIMSE_RELEASE_TIMEOUTSECONDS")
+    """Seconds to wait for an A-RELEASE-RP; 0 for no limit."""
+    idle_timeout: SecondsOrOff = Field(default=0.0, validation_alias="DIMSE_IDLE_TIMEOUTSECONDS")
+    """Seconds after which an association without traffic is aborted; 0 for no limit."""
+    grace_timeout: SecondsOrOff = Field(default=30.0, validation_alias="DIMSE_GRACE_TIMEOUTSECONDS")
+    """Seconds that running associations have to finish after SIGTERM; 0 aborts them at once."""
+
+    # TLS on DICOM connections.
+    tls_enabled: Flag = Field(default=False, validation_alias="DIMSE_TLS_ENABLED")
+    """TLS for DICOM on the local network."""
+    target_tls_enabled: FlagOrUnset = Field(default=None, validation_alias="DIMSE_TARGET_TLS_ENABLED")
+    """TLS towards the target where it differs from `tls_enabled`."""
+    tls_keystore: Path | None = Field(default=None, validation_alias="DIMSE_TLS_KEYSTORE")
+    """Own key and certificate chain."""
+    tls_keystore_type: KeyStoreType = Field(default="PKCS12", validation_alias="DIMSE_TLS_KEYSTORE_TYPE")
+    """Format of the key store."""
+    tls_keystore_password: Secret | None = Field(default=None, validation_alias="DIMSE_TLS_KEYSTORE_PASSWORD")
+    """Password of the key store."""
+    tls_truststore: Path | None = Field(default=None, validation_alias="DIMSE_TLS_TRUSTSTORE")
+    """Trusted certificates."""
+    tls_truststore_type: KeyStoreType = Field(default="PKCS12", validation_alias="DIMSE_TLS_TRUSTSTORE_TYPE")
+    """Format of the trust store."""
+    tls_truststore_password: Secret | None = Field(default=None, validation_alias="DIMSE_TLS_TRUSTSTORE_PASSWORD")
+    """Password of the trust store."""
+    tls_protocol_versions: TlsVersions = Field(default=("TLSv1.2",), validation_alias="DIMSE_TLS_PROTOCOL_VERSIONS")
+    """TLS versions that may be negotiated."""
+    tls_cipher_suites: Words = Field(default=(), validation_alias="DIMSE_TLS_CIPHER_SUITES")
+    """Exactly these suites, by their JSSE names; empty for the suites of PS3.15 B.12."""
+
+    # Logs.
+    log_level: LogLevel = Field(default="INFO", validation_alias="DIMSE_LOG_LEVEL")
+    """The least severe level that is written."""
+    log_format: LogFormat = Field(default="auto", validation_alias="DIMSE_LOG_FORMAT")
+    """`text`, `json`, or `auto`: text for a terminal, JSON when not."""
+
+    @field_validator("nats_servers", mode="before")
+    @classmethod
+    def _read_nats_servers(cls, value: object, info: ValidationInfo) -> object:
+        addresses = split_list(value)
+        if not isinstance(addresses, tuple):
+            return addresses
+        tls = bool(info.data.get("nats_tls_enabled"))
+        servers = tuple(read_nats_server(str(address), tls=tls) for address in addresses)
+        if len({server.startswith("ws") for server in servers}) > 1:
+            raise ValueError("WebSocket addresses (ws, wss) and others do not go together in one list")
+        return servers
+
+    @property
+    def own_ae_title(self) -> str | None:
+        """The first AE title of `DIMSE_AE` that is a title; None when it is only `*`."""
+        return next((title for title in self.local_ae_titles if title != ANY), None)
+
+    @property
+    def peer_channel(self) -> str:
+        """The other side's channel."""
+        return "B" if self.nats_subject_channel == "A" else "A"
+
+
+FIELD_OF: Final[Mapping[str, str]] = MappingProxyType(
+    {str(field.validation_alias): name for name, field in Settings.model_fields.items()}
+)
+"""Variable -> field of `Settings`."""
+
+SECRETS: Final = frozenset({"DIMSE_NATS_AUTH_TOKEN", "DIMSE_TLS_KEYSTORE_PASSWORD", "DIMSE_TLS_TRUSTSTORE_PASSWORD"})
+"""Variables that may also come from the file that the same name with `_FILE` appended tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSettings:
+    """Settings that are right, and where they came from."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+    """Of every variable."""
+    warnings: list[str]
+    """One sentence each; none of them stops the process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedSettings:
+    """Settings that may be wrong: what is wrong stands in `settings` with its default."""
+
+    settings: Settings
+    variables: Variables
+    problems: list[str]
+    """One sentence each; empty when all is right."""
+    wrong: frozenset[str]
+    """Variables whose value could not be used."""
+
+
+def load_settings(
+    environ: Mapping[str, str], env_file: Path | None, overrides: Mapping[str, str] = MappingProxyType({})
+) -> LoadedSettings:
+    """Make the settings from all sources.
+
+    Args:
+        environ: the process's environment, which wins over the file.
+        env_file: a file of `NAME=VALUE` lines, or None.
+        overrides: variables that the command line sets; they win over all else.
+
+    Raises:
+        ConfigError: with every problem found, not only the first.
+    """
+    reviewed = review_settings(environ, env_file, overrides)
+    if reviewed.problems:
+        raise ConfigError(reviewed.problems)
+    return LoadedSettings(
+        settings=reviewed.settings,
+        origins=reviewed.variables.origins,
+        warnings=list(reviewed.variables.warnings),
+    )
+
+
+def review_settings(
+    environ: Mapping[str, str], env_file: Path | None, overrides: Mapping[str, str] = MappingProxyType({})
+) -> ReviewedSettings:
+    """Do what `load_settings` does, without an exception: for telling what is right beside what is wrong."""
+    variables = read_variables(environ, env_file, overrides, known=FIELD_OF.keys(), secrets=SECRETS)
+    problems = list(variables.problems)
+    wrong = set(variables.unusable)
+    values = dict(variables.values)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        found = problems_of(error, variables, Settings, secrets=SECRETS)
+        problems += found.sentences
+        wrong |= found.variables
+        settings = Settings.model_validate({name: text for name, text in values.items() if name not in wrong})
+    problems += check_together(settings, variables, wrong)
+    return ReviewedSettings(settings=settings, variables=variables, problems=problems, wrong=frozenset(wrong))

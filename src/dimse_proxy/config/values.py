@@ -1,0 +1,208 @@
+"""The kinds of values that settings have: how each is read from a variable's text, and what is right about it.
+
+Pure functions and annotated types. Nothing here knows which variable it serves, and nothing reads a file or looks a
+name up in the network.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+ANY: Final = "*"
+"""In a list of AE titles or addresses: all of them."""
+
+EVERY_NETWORK: Final[tuple[Network, ...]] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
+_AE_TITLE_LENGTH: Final = 16  # PS3.5 Table 6.2-1, value representation AE
+_HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+_SUBJECT_TOKEN: Final = re.compile(r"[!-~]+")  # printable ASCII without the space
+_DEFAULT_NATS_PORT: Final = 4222
+_SCHEME_WITH_TLS: Final = {"nats": "tls", "tls": "tls", "ws": "wss", "wss": "wss"}
+
+
+@dataclass(frozen=True, slots=True)
+class Expects:
+    """Says what is right, for the cases in which pydantic's own validator finds a value wrong."""
+
+    sentence: str
+
+
+def split_list(value: object) -> object:
+    """Cut a comma-separated text into its trimmed items, empty ones and repetitions left out."""
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(item for part in value.split(",") if (item := part.strip())))
+
+
+def check_ae_title(value: str) -> str:
+    """Return the AE title without its outer spaces, which are not significant (PS3.5 6.2)."""
+    title = value.strip(" ")
+    if not title:
+        raise ValueError("an AE title has at least one character that is not a space")
+    if len(title) > _AE_TITLE_LENGTH:
+        raise ValueError(f"AE title {title!r} has {len(title)} characters, and at most {_AE_TITLE_LENGTH} are right")
+    if "\\" in title or not (title.isascii() and title.isprintable()):
+        raise ValueError(f"AE title {title!r} holds a backslash, a control character or one outside ASCII")
+    return title
+
+
+def check_host(value: str) -> str:
+    """Return a host name or an address; a port or a scheme with it is an error."""
+    host = value.strip().removeprefix("[").removesuffix("]")
+    try:
+        ip_address(host)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(host):
+            raise ValueError(
+                f"{value!r} is neither a host name nor an address; it stands alone, without port"
+            ) from None
+    return host
+
+
+def check_network(value: object) -> Network | object:
+    """Read an address or a network (`10.1.2.3`, `10.0.0.0/8`, `fd00::/8`)."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is neither an address nor a network such as 10.0.0.0/8") from None
+
+
+def split_networks(value: object) -> object:
+    """Cut a list of networks; `*` is every IPv4 and every IPv6 address."""
+    items = split_list(value)
+    if isinstance(items, tuple) and ANY in items:
+        return EVERY_NETWORK
+    return items
+
+
+def check_subject_root(value: str) -> str:
+    """Return the root when it is one or more NATS subject tokens."""
+    for token in value.split("."):
+        if not _SUBJECT_TOKEN.fullmatch(token) or "*" in token or ">" in token:
+            raise ValueError(
+                "a subject root is words separated by single dots, each of printable ASCII characters other than "
+                "space, * and >"
+            )
+    return value
+
+
+def read_move_aliases(value: object) -> object:
+    """Read `asker=alias` pairs separated by commas; each asker and each alias stands in one pair only."""
+    if not isinstance(value, str):
+        return value
+    aliases: dict[str, str] = {}
+    for pair in value.split(","):
+        if not pair.strip():
+            continue
+        asker_text, equals, alias_text = pair.partition("=")
+        if not equals:
+            raise ValueError(f"{pair.strip()!r} is no pair: asker=alias is right")
+        asker, alias = check_ae_title(asker_text), check_ae_title(alias_text)
+        if asker in aliases:
+            raise ValueError(f"asker {asker!r} stands in two pairs, and each asker has one alias")
+        if alias in aliases.values():
+            raise ValueError(f"alias {alias!r} is given to two askers, and each asker needs one of its own")
+        aliases[asker] = alias
+    return aliases
+
+
+def read_nats_server(address: str, *, tls: bool) -> str:
+    """Return the URL of a NATS server: scheme, host and port.
+
+    Args:
+        address: host or host:port, with or without one of the schemes nats, tls, ws and wss.
+        tls: whether TLS is asked for; a scheme without TLS then becomes the one with it.
+
+    Raises:
+        ValueError: it is no address of a NATS server. The text never repeats a credential.
+    """
+    if "@" in address:
+        raise ValueError("a credential does not belong in an address, which is logged: use DIMSE_NATS_AUTH_TOKEN")
+    url = urlsplit(address if "://" in address else f"nats://{address}")
+    if url.scheme not in _SCHEME_WITH_TLS:
+        raise ValueError(f"scheme {url.scheme!r} is unknown: nats, tls, ws and wss are right")
+    scheme = _SCHEME_WITH_TLS[url.scheme] if tls else url.scheme
+    host = check_host(url.hostname or "")
+    port = _port_of(url)
+    web_socket = scheme in ("ws", "wss")
+    if url.query or url.fragment or (url.path.strip("/") and not web_socket):
+        raise ValueError(f"{address!r} says more than scheme, host and port")
+    if port is None and not web_socket:
+        port = _DEFAULT_NATS_PORT
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}" + (f":{port}" if port else "") + (url.path if web_socket else "")
+
+
+def _port_of(url: SplitResult) -> int | None:
+    try:
+        port = url.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError(f"{url.netloc!r} has no port from 1 to 65535")
+    return port
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+AeTitle = Annotated[str, AfterValidator(check_ae_title)]
+AeTitles = Annotated[
+    tuple[AeTitle, ...],
+    BeforeValidator(split_list),
+    Field(min_length=1),
+    Expects("one or more AE titles are right, or *"),
+]
+Host = Annotated[str, AfterValidator(check_host)]
+Networks = Annotated[
+    tuple[Annotated[Network, BeforeValidator(check_network)], ...],
+    BeforeValidator(split_networks),
+    Field(min_length=1),
+    Expects("one or more addresses or networks are right, or *"),
+]
+Words = Annotated[tuple[str, ...], BeforeValidator(split_list)]
+MoveAliases = Annotated[Mapping[str, str], BeforeValidator(read_move_aliases), AfterValidator(MappingProxyType)]
+Flag = Annotated[bool, Expects("true or false is right")]
+FlagOrUnset = Annotated[bool | None, Expects("true or false is right")]
+Port = Annotated[int, Field(ge=1, le=65535), Expects("a port is a number from 1 to 65535")]
+Seconds = Annotated[
+    float, Field(gt=0, allow_inf_nan=False), Expects("a number of seconds greater than 0 is right, 30 or 0.5")
+]
+SecondsOrOff = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), Expects("a number of seconds is right, 0 for no limit")
+]
+Count = Annotated[int, Field(ge=0), Expects("a whole number is right, 0 for no limit")]
+FrameSize = Annotated[int, Field(ge=1024), Expects("a number of bytes is right, at least 1024")]
+WindowSize = Annotated[int, Field(ge=65536), Expects("a number of bytes is right, at least 65536")]
+SubjectRoot = Annotated[str, AfterValidator(check_subject_root)]
+Channel = Annotated[Literal["A", "B"], Expects("a channel is A or B")]
+KeyStoreType = Annotated[Literal["PKCS12", "JKS"], BeforeValidator(_upper), Expects("PKCS12 or JKS is right")]
+TlsVersion = Literal["TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
+TlsVersions = Annotated[
+    tuple[TlsVersion, ...],
+    BeforeValidator(split_list),
+    Field(min_length=1),
+    Expects("one or more of TLSv1.0, TLSv1.1, TLSv1.2 and TLSv1.3 are right"),
+]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+    BeforeValidator(_upper),
+    Expects("DEBUG, INFO, WARNING or ERROR is right"),
+]
+LogFormat = Annotated[Literal["auto", "text", "json"], BeforeValidator(_lower), Expects("auto, text or json is right")]
+Secret: TypeAlias = SecretStr

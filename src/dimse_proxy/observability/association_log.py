@@ -1,0 +1,184 @@
+"""The log's view of associations and peers: one line when one ends, one when it is refused, the rest at debug.
+
+No line holds anything of a data set: commands are named by service, SOP class and status only.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import structlog
+
+from dimse_proxy.dimse.command_set import CommandSet
+from dimse_proxy.dimse.status import status_class, status_name
+from dimse_proxy.dimse.tracking import MessageSeen, ServiceCount
+from dimse_proxy.dimse.uids import uid_name
+from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal, Side
+from dimse_proxy.upper_layer.dump import describe_accept, describe_request
+from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest, ContextResult, ProposedContext
+
+RESULTS: Final = {
+    1: "refused by the user",
+    2: "refused, no reason given",
+    3: "abstract syntax not supported",
+    4: "no transfer syntax supported",
+}
+"""Of a presentation context that was not accepted (PS3.8 Table 9-18)."""
+
+
+class AssociationLog:
+    """Writes what happens to associations, peers and the NATS connection to the log."""
+
+    def __init__(self) -> None:
+        self._log: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger("dimse_proxy")
+
+    # `proxy.hooks.Observer`
+
+    def association_requested(self, record: AssociationRecord, request: AssociateRequest) -> None:
+        """The request with every context, at debug."""
+        if self._log.is_enabled_for(10):
+            sign = "<" if record.side is Side.ACCEPTOR else ">"
+            for line in describe_request(request, name=uid_name):
+                self._log.debug(f"{sign} {line}", session=record.session or None)
+
+    def association_accepted(
+        self,
+        record: AssociationRecord,
+        accept: AssociateAccept,
+        request: AssociateRequest,
+        refused: Sequence[ContextResult],
+    ) -> None:
+        """The answer with every context, at debug; the contexts that were refused, and by whom, for everybody."""
+        if self._log.is_enabled_for(10):
+            sign = ">" if record.side is Side.ACCEPTOR else "<"
+            for line in describe_accept(accept, request, name=uid_name):
+                self._log.debug(f"{sign} {line}", session=record.session or None)
+        ours = {result.context_id: result for result in refused}
+        theirs = {result.context_id: result for result in accept.presentation_contexts if result.result}
+        other = "the other side" if record.side is Side.ACCEPTOR else "the target"
+        by_us = _contexts_named(request.presentation_contexts, ours)
+        by_other = _contexts_named(request.presentation_contexts, {n: r for n, r in theirs.items() if n not in ours})
+        for by, contexts in (("this proxy's filter (DIMSE_CONFIG_PATH)", by_us), (other, by_other)):
+            if contexts:
+                self._log.info(
+                    "presentation contexts refused",
+                    by=by,
+                    calling=record.calling,
+                    called=record.called,
+                    contexts=contexts,
+                    session=record.session or None,
+                )
+
+    def association_refused(self, record: AssociationRecord, refusal: Refusal) -> None:
+        """The one line of an association that was not accepted."""
+        self._log.warning(
+            "association refused",
+            side=str(record.side),
+            calling=record.calling,
+            called=record.called,
+            peer=record.peer,
+            target=record.target or None,
+            result=refusal.result,
+            source=refusal.source,
+            reason=refusal.reason,
+            code=str(refusal.code),
+            cause=refusal.cause,
+            session=record.session or None,
+        )
+
+    def message_seen(self, record: AssociationRecord, message: MessageSeen) -> None:
+        """Each DIMSE message, at debug."""
+        if self._log.is_enabled_for(10):
+            from_end_point = message.from_requestor is (record.side is Side.ACCEPTOR)
+            self._log.debug(
+                f"{'<' if from_end_point else '>'} {describe_message(message.command)}",
+                context=message.context_id,
+                bytes=message.data_set_length,
+                milliseconds=None if message.duration is None else round(message.duration * 1000, 1),
+                session=record.session or None,
+            )
+
+    def association_ended(self, record: AssociationRecord, ending: Ending) -> None:
+        """The one line of an association that is over."""
+        write = self._log.info if ending.is_released else self._log.warning
+        write(
+            "association ended",
+            side=str(record.side),
+            calling=record.calling,
+            called=record.called,
+            peer=record.peer,
+            target=record.target or None,
+            services="; ".join(_services(ending.services)) or "none",
+            bytes_from_requestor=record.bytes_from_requestor,
+            bytes_from_acceptor=record.bytes_from_acceptor,
+            duration=round(ending.duration, 3),
+            outcome=ending.outcome,
+            session=record.session or None,
+        )
+
+    def connection_idle(self, record: AssociationRecord, cause: str) -> None:
+        """Load balancers and probes do this all day: debug only."""
+        self._log.debug("connection without an association request", peer=record.peer, cause=cause)
+
+    def stranger_called(self, record: AssociationRecord, cause: str) -> None:
+        """Something that does not speak DICOM."""
+        self._log.warning("not a DICOM peer", peer=record.peer, cause=cause)
+
+    # `proxy.exchange.PeerObserver`
+
+    def peer_appeared(self, channel: str, instance: str, version: str) -> None:
+        """A proxy on the other side."""
+        self._log.info("peer appeared", channel=channel, instance=instance, version=version)
+
+    def peer_lost(self, channel: str, instance: str, code: str) -> None:
+        """It went away, or is not heard any more."""
+        self._log.warning("peer lost", channel=channel, instance=instance, cause=code)
+
+    def nats_connected(self, server: str, max_payload: int) -> None:
+        """Connected, subscribed and flushed."""
+        self._log.info("NATS connected", server=server, max_payload=max_payload)
+
+    def nats_disconnected(self, reason: str) -> None:
+        """Being made again."""
+        self._log.warning("NATS disconnected", reason=reason)
+
+    def nats_error(self, text: str, fatal: bool) -> None:
+        """What the server said, or why it cannot be reached."""
+        (self._log.error if fatal else self._log.warning)("NATS error", text=text)
+
+
+def describe_message(command: CommandSet) -> str:
+    """A DIMSE message in a few words: `C-STORE-RQ 7 CT Image Storage`, `C-STORE-RSP 7 0000H Success (success)`."""
+    field = command.command_field
+    words = [field.message_name if field is not None else "unknown command"]
+    number = command.message_id_being_responded_to if command.is_response else command.message_id
+    if number is not None:
+        words.append(str(number))
+    if command.is_response and command.status is not None:
+        status = command.status
+        words.append(f"{status:04X}H {status_name(status)} ({status_class(status).value})")
+    elif command.sop_class_uid:
+        words.append(uid_name(command.sop_class_uid))
+    return " ".join(words)
+
+
+def _contexts_named(proposed: Sequence[ProposedContext], results: dict[int, ContextResult]) -> list[str]:
+    return [
+        f"{context.context_id}: {uid_name(context.abstract_syntax)}"
+        f" ({RESULTS.get(results[context.context_id].result, 'refused')})"
+        for context in proposed
+        if context.context_id in results
+    ]
+
+
+def _services(counts: Sequence[ServiceCount]) -> Iterator[str]:
+    """`C-STORE 20 (success 20), 10485760 bytes`."""
+    for count in counts:
+        requests = count.requests_from_requestor + count.requests_from_acceptor
+        statuses = ", ".join(f"{kind.value} {number}" for kind, number in count.responses.items() if number)
+        length = count.data_set_bytes_from_requestor + count.data_set_bytes_from_acceptor
+        text = f"{count.service} {requests}"
+        if statuses:
+            text += f" ({statuses})"
+        if length:
+            text += f", {length} bytes"
+        yield text

@@ -1,0 +1,189 @@
+"""The requestor side's rules: an association request comes out of the tunnel and is made to the target.
+
+AE titles are changed here, and nowhere else: on the way to the target, and back in its A-ASSOCIATE-AC.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from dimse_proxy.proxy.admission import Admission
+from dimse_proxy.proxy.hooks import AssociationRecord, Observer, Refusal
+from dimse_proxy.proxy.policy import AskedFor, Policy
+from dimse_proxy.proxy.ports import RequestorPort, SessionPort
+from dimse_proxy.proxy.refusals import RefusalCode, Refused, answer_of
+from dimse_proxy.proxy.relay import Relay, RelaySettings, Timer
+from dimse_proxy.upper_layer.ae_title import ae_title_from_bytes, ae_title_to_bytes
+from dimse_proxy.upper_layer.association import Role
+from dimse_proxy.upper_layer.codec import decode_pdu
+from dimse_proxy.upper_layer.negotiation import FilteredRequest, filter_request, replace_titles, restore_accept
+from dimse_proxy.upper_layer.pdu import (
+    AssociateAccept,
+    AssociateReject,
+    AssociateRequest,
+    ReleaseRequest,
+    ReleaseResponse,
+)
+
+
+class RequestorRelay(Relay):
+    """One association that arrived through the tunnel, on the side of its target."""
+
+    def __init__(
+        self,
+        *,
+        record: AssociationRecord,
+        end_point: RequestorPort,
+        session: SessionPort,
+        info: Mapping[str, str],
+        policy: Policy,
+        admission: Admission,
+        settings: RelaySettings,
+        observer: Observer,
+    ) -> None:
+        super().__init__(
+            role=Role.REQUESTOR,
+            record=record,
+            end_point=end_point,
+            policy=policy,
+            admission=admission,
+            settings=settings,
+            observer=observer,
+        )
+        self.session = session
+        self._target: Final = end_point
+        self._asked_for: Final = AskedFor(called=info.get("called", ""), is_alias="alias" in info)
+        self._request: AssociateRequest | None = None
+        self._filtered: FilteredRequest | None = None
+        self._is_called_replaced = False
+        self._is_calling_replaced = False
+        self._is_answered = False
+
+    def opened(self, now: float) -> None:
+        """The session was opened; its first bytes will be the A-ASSOCIATE-RQ."""
+        self._is_requested = True
+        refused = self._admission.refusal()
+        if self._policy.target is None:
+            text = "this side has no target (DIMSE_TARGET_HOST is not set)"
+            refused = Refused(code=RefusalCode.NO_TARGET, text=text)
+        if refused is None:
+            self._admit()
+        else:
+            self._refuse_session(refused, now)
+
+    def connected(self, now: float) -> None:
+        """The transport connection to the target is there."""
+        self._association.transport_connected(now)
+        self._deadlines[Timer.ANSWER] = now + self._settings.accept_timeout
+        self._process(now)
+
+    def connect_failed(self, text: str, now: float) -> None:
+        """There is no transport connection to the target."""
+        if not self._association.is_over:
+            self._refuse_session(Refused(code=RefusalCode.TARGET_UNREACHABLE, text=text), now)
+            self._association.connection_lost(now, text)
+            self._process(now)
+
+    @property
+    def _asker(self) -> str | None:
+        return self._policy.askers_by_alias.get(self._asked_for.called)
+
+    def _control_from_session(self, raw: bytes, now: float) -> None:
+        match decode_pdu(raw):
+            case AssociateRequest() as request if self._request is None:
+                self._ask(request, now)
+            case ReleaseRequest():
+                self._association.send(raw, now)
+            case ReleaseResponse():
+                self._release_confirmed()
+                self._association.send(raw, now)
+            case _:
+                self._abort_both(f"the other side's proxy sent a PDU of type {raw[0]:02X}H", now)
+
+    def _ask(self, request: AssociateRequest, now: float) -> None:
+        """Sends the A-ASSOCIATE-RQ on, under the AE titles of the configuration."""
+        if self.session is None or self._policy.target is None:
+            return
+        self._request = request
+        filtered = filter_request(request, self._policy.decide)
+        self._filtered = filtered
+        if not filtered.contexts_left and filtered.refused:
+            self._refuse_session(
+                Refused(
+                    code=RefusalCode.NO_CONTEXT,
+                    text="no presentation context passed this side's filter (DIMSE_CONFIG_PATH)",
+                    results=tuple((result.context_id, result.result) for result in filtered.refused),
+                ),
+                now,
+            )
+            return
+        called = self._policy.title_at_target(self._asked_for)
+        calling = self._policy.calling_at_target(ae_title_from_bytes(request.calling_ae_title))
+        self._is_called_replaced = called != ae_title_from_bytes(request.called_ae_title)
+        self._is_calling_replaced = calling != ae_title_from_bytes(request.calling_ae_title)
+        raw = replace_titles(
+            filtered.raw,
+            called=ae_title_to_bytes(called) if self._is_called_replaced else None,
+            calling=ae_title_to_bytes(calling) if self._is_calling_replaced else None,
+        )
+        self.record.target = self._policy.target.address(called)
+        sent = decode_pdu(raw)
+        if isinstance(sent, AssociateRequest):
+            self._observer.association_requested(self.record, sent)
+        self._association.send(raw, now)
+        self._target.connect()
+
+    def _accepted(self, accept: AssociateAccept, now: float) -> None:
+        request, filtered = self._request, self._filtered
+        if request is None or filtered is None:
+            return
+        self._is_answered = True
+        raw = restore_accept(accept, request, filtered.refused) if filtered.refused else accept.raw
+        raw = replace_titles(
+            raw,
+            called=request.called_ae_title if self._is_called_replaced else None,
+            calling=request.calling_ae_title if self._is_calling_replaced else None,
+        )
+        self._send_to_session(raw, now)
+        self._established(accept, request, filtered.refused, now)
+
+    def _rejected(self, reject: AssociateReject, now: float) -> None:
+        self._is_answered = True
+        self._send_to_session(reject.raw, now)
+        self._refuse(
+            Refusal(
+                result=reject.result,
+                source=reject.source,
+                reason=reject.reason,
+                cause=f"the target {self.record.target} rejected it",
+                code=RefusalCode.TARGET_REJECTED,
+            )
+        )
+
+    def _refused_by_other_side(self, refused: Refused, now: float) -> None:
+        self._set_outcome(f"given up at the other side: {refused.text}")
+        self._abort_leg(2, 0, now)
+
+    def _tunnel_failed(self, code: str, text: str, now: float) -> None:
+        self._set_outcome(f"session failed ({code}): {text}")
+        self._abort_leg(2, 0, now)
+
+    def _answer_overdue(self, now: float) -> None:
+        text = f"{self.record.target} did not answer the A-ASSOCIATE-RQ within {self._settings.accept_timeout:g} s"
+        self._refuse_session(Refused(code=RefusalCode.TARGET_TIMEOUT, text=text), now)
+        self._abort_leg(2, 0, now)
+
+    def _lost_before_answer(self, description: str, now: float) -> bool:
+        if self._is_answered or self.session is None:
+            return self.session is None and self.record.refused
+        text = f"{self.record.target} closed the connection without answering the A-ASSOCIATE-RQ: {description}"
+        self._refuse_session(Refused(code=RefusalCode.TARGET_CLOSED, text=text), now)
+        return True
+
+    def _refuse_session(self, refused: Refused, now: float) -> None:
+        """Tells the other side why, and records it here."""
+        self._abort_session(refused, now)
+        if refused.code == RefusalCode.NO_CONTEXT:
+            result, source, reason = 0, 0, 0
+        else:
+            result, source, reason = answer_of(refused.code)
+        self._refuse(Refusal(result=result, source=source, reason=reason, cause=refused.text, code=refused.code))

@@ -1,0 +1,264 @@
+"""Who is there: the peers of one tunnel, by their hellos, and what our own hello says.
+
+It decides which instance an open goes to and when a peer is silent or lost; what that means for a session is not its
+business.
+"""
+
+import math
+from collections.abc import Collection
+from typing import Final
+
+from dimse_proxy.tunnel.context import TunnelContext
+from dimse_proxy.tunnel.events import Message, PeerAppeared, PeerLost, TunnelCode
+from dimse_proxy.tunnel.frames import VERSION
+from dimse_proxy.tunnel.hello import Hello, decode_hello, encode_hello
+from dimse_proxy.tunnel.peer import PeerState
+from dimse_proxy.tunnel.timers import Alarm
+
+MOST_PEERS: Final = 1024
+SMALLEST_SHARE: Final = 65536
+"""Bytes that every peer may have in flight, however many there are."""
+LOAD_DELAY: Final = 1.0
+"""Seconds between two hellos at least, if all that changed is the load."""
+
+
+class Presence:
+    """The directory of peers."""
+
+    def __init__(self, context: TunnelContext, channels: Collection[str]) -> None:
+        self.channels: Final = tuple(dict.fromkeys(channels))
+        self.is_going_away = False
+        self._context: Final = context
+        self._peers: Final[dict[tuple[str, str], PeerState]] = {}
+        self._routes: Final[dict[tuple[str, bytes], PeerState]] = {}
+        self._active = 0
+        self._limit: int | None = None
+        self._taken_since = 0
+        self._share = context.settings.receive_budget // 2
+        self._hellos_due: dict[str, bool] = {}
+        self._told_load: tuple[int, int | None] = (0, None)
+        self._told_at = -math.inf
+        self._load_alarm: Final = Alarm(lambda now: None)  # it only wakes the driver, which asks for messages
+
+    def peers(self) -> list[PeerState]:
+        """Return all peers known."""
+        return list(self._peers.values())
+
+    def find(self, channel: str, route: bytes) -> PeerState | None:
+        """Return the peer whose frames carry `route`."""
+        return self._routes.get((channel, route))
+
+    # What we say.
+
+    @property
+    def is_full(self) -> bool:
+        """An open has to be refused."""
+        return self._limit is not None and self._active + self._taken_since >= self._limit
+
+    def set_load(self, active: int, limit: int | None) -> None:
+        """Take the number of our associations, and how many there may be."""
+        was_full = self.is_full
+        self._active, self._limit, self._taken_since = active, limit, 0
+        if self.is_full != was_full:
+            self.say_hello()
+
+    def taken(self) -> None:
+        """Count a session that our user has not counted yet."""
+        self._taken_since += 1
+        if self.is_full:
+            self.say_hello()
+
+    def go_away(self) -> None:
+        """Say that we take no more sessions."""
+        self.is_going_away = True
+        self.say_hello()
+
+    def start(self) -> None:
+        """Say hello to everybody and ask who is there."""
+        self._hellos_due = dict.fromkeys(self.channels, True)
+
+    def ask(self, channel: str) -> None:
+        """Say hello to a channel and ask who is there."""
+        self._hellos_due[channel] = True
+
+    def say_hello(self) -> None:
+        """Say hello to everybody."""
+        for channel in self.channels:
+            self._hellos_due.setdefault(channel, False)
+
+    def hellos(self, now: float) -> list[Message]:
+        """Return the hellos that are due."""
+        if (self._active + self._taken_since, self._limit) != self._told_load:
+            if now >= self._told_at + LOAD_DELAY:
+                self.say_hello()
+            else:
+                self._context.arm(self._load_alarm, self._told_at + LOAD_DELAY)
+        if not self._hellos_due:
+            return []
+        self._told_load = (self._active + self._taken_since, self._limit)
+        self._told_at = now
+        due, self._hellos_due = self._hellos_due, {}
+        subjects = self._context.subjects
+        return [Message(subjects.hello(channel), (self._hello(is_start),)) for channel, is_start in due.items()]
+
+    def _hello(self, is_start: bool) -> bytes:
+        identity = self._context.identity
+        return encode_hello(
+            Hello(
+                instance=identity.instance,
+                epoch=identity.epoch,
+                version=identity.version,
+                protocols=(VERSION,),
+                load=self._active + self._taken_since,
+                limit=self._limit,
+                accepts=identity.accepts,
+                going_away=self.is_going_away,
+                start=is_start,
+                window=self._context.settings.window,
+                share=self._share,
+            )
+        )
+
+    def share_out(self, now: float) -> None:
+        """Divide the budget among the peers that send to us, keeping one share for a newcomer.
+
+        Who sent lately still counts, so that the shares do not change with every session.
+        """
+        settings = self._context.settings
+        recent = now - settings.resume_timeout
+        count = sum(1 for peer in self._peers.values() if peer.sessions or peer.last_session_at > recent)
+        share = max(SMALLEST_SHARE, settings.receive_budget // (count + 1))
+        if share < self._share:
+            self.say_hello()
+        self._share = share
+
+    # What the peers say.
+
+    def receive_hello(self, channel: str, payload: bytes, now: float) -> None:
+        """Take a hello.
+
+        Raises:
+            TunnelError: it is none.
+        """
+        hello = decode_hello(payload)
+        peer = self.meet(channel, hello.instance, hello.epoch, now)
+        if peer is None:
+            return
+        is_first = peer.hello is None
+        peer.hello = hello
+        peer.opened_since_hello = 0
+        if is_first:
+            self._context.emit(PeerAppeared(peer=peer.snapshot()))
+        self.heard(peer, now)
+        if hello.start:
+            self._hellos_due.setdefault(channel, False)
+        for opening in [opening for opening in self._context.waiting if opening.channel == channel]:
+            opening.begin(now)
+
+    def meet(self, channel: str, instance: str, epoch: int, now: float) -> PeerState | None:
+        """Return the peer, a new one if need be; None if it is not to be believed, which is counted.
+
+        An older epoch is a late message of a process that is no more, unless the newer one has fallen silent:
+        then it is a process whose clock went back.
+        """
+        known = self._peers.get((channel, instance))
+        if known is not None and known.epoch == epoch:
+            return known
+        if known is not None and epoch < known.epoch and not known.is_silent:
+            self._context.counters.stale_epochs += 1
+            return None
+        if known is None and len(self._peers) >= MOST_PEERS:
+            self._context.counters.strangers += 1
+            return None
+        peer = PeerState(self._context, channel, instance, epoch, now, self._check)
+        if known is not None:
+            del self._routes[channel, known.route_in]
+        self._peers[channel, instance] = peer
+        self._routes[channel, peer.route_in] = peer
+        self._arm(peer)
+        if known is not None:
+            self._end(known, TunnelCode.PEER_RESTARTED, "the peer has restarted", now)
+        return peer
+
+    def heard(self, peer: PeerState, now: float) -> None:
+        """Note a sign of life."""
+        peer.last_seen = now
+        if peer.is_silent:
+            peer.is_silent = False
+            self._arm(peer)
+            self._context.emit(PeerAppeared(peer=peer.snapshot()))
+
+    # Whom to ask.
+
+    def pick(self, channel: str, tried: Collection[PeerState], session_id: bytes) -> PeerState | None:
+        """Return the least loaded instance of `channel` that takes opens, other than those `tried`.
+
+        Among equals each session prefers another one, so that many proxies do not all choose the same.
+        """
+        if not self._context.is_connected:
+            return None
+        candidates = [
+            peer
+            for peer in self._peers.values()
+            if peer.channel == channel and peer.is_welcome and peer.is_heard and not peer.is_full and peer not in tried
+        ]
+        if not candidates:
+            return None
+        return min(candidates, key=lambda peer: (peer.load, peer.distance(session_id)))
+
+    def why_nobody(self, channel: str, tried: Collection[PeerState], now: float) -> tuple[TunnelCode, bool]:
+        """Return why `pick` found nobody, and whether somebody may be there soon."""
+        context = self._context
+        peers = [peer for peer in self._peers.values() if peer.channel == channel and peer not in tried]
+        is_expected = any(peer.is_welcome and not (peer.is_heard and context.is_connected) for peer in peers)
+        if not context.is_connected:
+            return TunnelCode.DISCONNECTED, is_expected
+        if any(peer.is_welcome and peer.is_full for peer in peers):
+            return TunnelCode.REFUSED_LIMIT, is_expected
+        if any(peer.hello is not None and peer.hello.going_away for peer in peers):
+            return TunnelCode.GOING_AWAY, is_expected
+        if any(peer.hello is not None and not peer.hello.is_compatible for peer in peers):
+            return TunnelCode.VERSION_MISMATCH, is_expected
+        is_fresh = now < context.connected_at + context.settings.wait_for_peer
+        return TunnelCode.NO_PEER, is_expected or is_fresh
+
+    # Who is lost.
+
+    def reconnected(self) -> None:
+        """Look after all peers again, counting from now, and exchange offsets with those we share sessions with."""
+        for peer in self._peers.values():
+            peer.reconnected()
+            self._arm(peer)
+
+    def _arm(self, peer: PeerState) -> None:
+        settings = self._context.settings
+        delay = settings.resume_timeout if peer.is_silent else min(settings.presence_timeout, settings.resume_timeout)
+        self._context.arm(peer.alarm, max(peer.last_seen, self._context.clock_from) + delay)
+
+    def _check(self, peer: PeerState, now: float) -> None:
+        """Look whether a peer is silent or lost. Silence counts only while we are connected ourselves."""
+        settings = self._context.settings
+        if not self._context.is_connected or self._peers.get((peer.channel, peer.instance)) is not peer:
+            return
+        silence = now - max(peer.last_seen, self._context.clock_from)
+        if silence >= settings.resume_timeout:
+            self._remove(peer, TunnelCode.PEER_LOST, now)
+            return
+        if silence >= settings.presence_timeout and not peer.is_silent:
+            peer.is_silent = True
+            if peer.hello is not None and peer.hello.going_away and not peer.sessions:
+                self._remove(peer, TunnelCode.GOING_AWAY, now)
+                return
+            self._context.emit(PeerLost(peer=peer.snapshot(), code=TunnelCode.SILENT))
+        self._arm(peer)
+
+    def _remove(self, peer: PeerState, code: TunnelCode, now: float) -> None:
+        del self._peers[peer.channel, peer.instance]
+        del self._routes[peer.channel, peer.route_in]
+        self._end(peer, code, "the peer was silent for too long", now)
+
+    def _end(self, peer: PeerState, code: TunnelCode, text: str, now: float) -> None:
+        self._context.emit(PeerLost(peer=peer.snapshot(), code=code))
+        for session in list(peer.sessions.values()):
+            session.peer_gone(code, text, now)
+        self._context.forget(peer)

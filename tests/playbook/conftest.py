@@ -1,0 +1,262 @@
+"""A stage for relay scripts: ports that record what the relay asks for, and PDUs to feed it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from dimse_proxy.dimse.tracking import MessageSeen
+from dimse_proxy.proxy.acceptor_relay import AcceptorRelay
+from dimse_proxy.proxy.admission import Admission
+from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal, Side
+from dimse_proxy.proxy.policy import Policy, Target
+from dimse_proxy.proxy.relay import RelaySettings
+from dimse_proxy.proxy.requestor_relay import RequestorRelay
+from dimse_proxy.upper_layer.codec import encode_associate_accept, encode_associate_request
+from dimse_proxy.upper_layer.implementation import own_user_information
+from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest, ContextResult, ProposedContext
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+VERIFICATION = "1.2.840.10008.1.1"
+MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+def title(text: str) -> bytes:
+    return text.encode().ljust(16)
+
+
+def request(
+    *, called: str = "INGESTION", calling: str = "MODALITY", syntaxes: Sequence[str] = (VERIFICATION, CT)
+) -> bytes:
+    return encode_associate_request(
+        called_ae_title=title(called),
+        calling_ae_title=title(calling),
+        presentation_contexts=[
+            ProposedContext(context_id=2 * place + 1, abstract_syntax=syntax, transfer_syntaxes=(IMPLICIT, EXPLICIT))
+            for place, syntax in enumerate(syntaxes)
+        ],
+        user_information=own_user_information(),
+    )
+
+
+def accept(*, called: str = "INGESTION", calling: str = "MODALITY", results: Mapping[int, int] | None = None) -> bytes:
+    return encode_associate_accept(
+        called_ae_title=title(called),
+        calling_ae_title=title(calling),
+        presentation_contexts=[
+            ContextResult(context_id=number, result=result, transfer_syntax=IMPLICIT)
+            for number, result in (results or {1: 0, 3: 0}).items()
+        ],
+        user_information=own_user_information(),
+    )
+
+
+@dataclass
+class EndPoint:
+    """Stands where a TCP connection would."""
+
+    written: bytearray = field(default_factory=bytearray)
+    calls: list[str] = field(default_factory=list)
+    unsent: int = 0
+
+    def writelines(self, parts: Sequence[bytes | memoryview]) -> None:
+        for part in parts:
+            self.written += part
+
+    def pause_reading(self) -> None:
+        self.calls.append("pause")
+
+    def resume_reading(self) -> None:
+        self.calls.append("resume")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def reset(self) -> None:
+        self.calls.append("reset")
+
+    def connect(self) -> None:
+        self.calls.append("connect")
+
+    def open_session(self, info: Mapping[str, str], now: float) -> "Session":
+        self.calls.append("open")
+        self.session = Session(info=dict(info))
+        return self.session
+
+    def taken(self) -> bytes:
+        """What was written since the last look."""
+        written = bytes(self.written)
+        self.written.clear()
+        return written
+
+
+@dataclass
+class Session:
+    """Stands where a session of the tunnel would."""
+
+    info: dict[str, str] = field(default_factory=dict)
+    sent: bytearray = field(default_factory=bytearray)
+    ended: bool = False
+    aborted: dict[str, object] | None = None
+    credited: int = 0
+    writable: bool = True
+    id_text: str = "5e5510"
+
+    def send_data(self, data: bytes | memoryview, now: float) -> None:
+        assert not self.ended
+        assert self.aborted is None
+        self.sent += data
+
+    def send_end(self, now: float) -> None:
+        self.ended = True
+
+    def send_abort(self, detail: Mapping[str, object], now: float) -> None:
+        self.aborted = dict(detail)
+
+    def consumed(self, length: int, now: float) -> None:
+        self.credited += length
+
+    def taken(self) -> bytes:
+        """What was sent since the last look."""
+        sent = bytes(self.sent)
+        self.sent.clear()
+        return sent
+
+
+@dataclass
+class Audience:
+    """An observer that remembers."""
+
+    refusals: list[Refusal] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
+    messages: list[MessageSeen] = field(default_factory=list)
+    requested: list[AssociateRequest] = field(default_factory=list)
+    accepted: list[AssociateAccept] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def association_requested(self, record: AssociationRecord, request: AssociateRequest) -> None:
+        self.requested.append(request)
+
+    def association_accepted(
+        self,
+        record: AssociationRecord,
+        accept: AssociateAccept,
+        request: AssociateRequest,
+        refused: Sequence[ContextResult],
+    ) -> None:
+        self.accepted.append(accept)
+
+    def association_refused(self, record: AssociationRecord, refusal: Refusal) -> None:
+        self.refusals.append(refusal)
+
+    def message_seen(self, record: AssociationRecord, message: MessageSeen) -> None:
+        self.messages.append(message)
+
+    def association_ended(self, record: AssociationRecord, ending: Ending) -> None:
+        self.endings.append(ending)
+
+    def connection_idle(self, record: AssociationRecord, cause: str) -> None:
+        self.idle.append(cause)
+
+    def stranger_called(self, record: AssociationRecord, cause: str) -> None:
+        self.strangers.append(cause)
+
+
+POLICY = Policy(
+    local_ae_titles=("INGESTION",),
+    own_ae_title="INGESTION",
+    target=Target(ae_title="ARCHIVE", host="pacs", port=104),
+)
+
+
+@dataclass
+class AcceptorStage:
+    relay: AcceptorRelay
+    end_point: EndPoint
+    audience: Audience
+    admission: Admission
+
+    @property
+    def session(self) -> Session:
+        return self.end_point.session
+
+    def ask(self, raw: bytes | None = None) -> None:
+        self.relay.end_point_received(request() if raw is None else raw, 1.0)
+
+    def establish(self) -> None:
+        """An association through to the target, nothing left to look at."""
+        self.ask()
+        self.relay.session_received(accept(), 2.0)
+        self.session.taken()
+        self.end_point.taken()
+
+
+@dataclass
+class RequestorStage:
+    relay: RequestorRelay
+    end_point: EndPoint
+    session: Session
+    audience: Audience
+    admission: Admission
+
+    def ask(self, raw: bytes | None = None) -> None:
+        self.relay.opened(0.5)
+        self.relay.session_received(request() if raw is None else raw, 1.0)
+
+    def establish(self) -> None:
+        """An association with the target, nothing left to look at."""
+        self.ask()
+        self.relay.connected(1.5)
+        self.relay.end_point_received(accept(called="ARCHIVE", calling="INGESTION"), 2.0)
+        self.session.taken()
+        self.end_point.taken()
+
+
+def acceptor_stage(policy: Policy = POLICY, settings: RelaySettings | None = None, limit: int = 0) -> AcceptorStage:
+    end_point, audience, admission = EndPoint(), Audience(), Admission(limit)
+    relay = AcceptorRelay(
+        record=AssociationRecord(side=Side.ACCEPTOR, started=0.0, peer="10.0.0.7:40000"),
+        end_point=end_point,
+        host="10.0.0.7",
+        policy=policy,
+        admission=admission,
+        settings=settings or RelaySettings(),
+        observer=audience,
+        now=0.0,
+    )
+    return AcceptorStage(relay=relay, end_point=end_point, audience=audience, admission=admission)
+
+
+def requestor_stage(
+    policy: Policy = POLICY,
+    settings: RelaySettings | None = None,
+    limit: int = 0,
+    info: Mapping[str, str] | None = None,
+) -> RequestorStage:
+    end_point, audience, admission, session = EndPoint(), Audience(), Admission(limit), Session()
+    relay = RequestorRelay(
+        record=AssociationRecord(
+            side=Side.REQUESTOR, started=0.0, peer="10.0.0.7:40000", calling="MODALITY", called="INGESTION"
+        ),
+        end_point=end_point,
+        session=session,
+        info=info or {"called": "INGESTION", "calling": "MODALITY", "peer": "10.0.0.7:40000"},
+        policy=policy,
+        admission=admission,
+        settings=settings or RelaySettings(),
+        observer=audience,
+    )
+    return RequestorStage(relay=relay, end_point=end_point, session=session, audience=audience, admission=admission)
+
+
+@pytest.fixture
+def acceptor() -> AcceptorStage:
+    return acceptor_stage()
+
+
+@pytest.fixture
+def requestor() -> RequestorStage:
+    return requestor_stage()

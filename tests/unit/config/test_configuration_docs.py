@@ -1,0 +1,39 @@
+"""The page of the documentation has every variable, with its default as it really is."""
+
+import re
+from pathlib import Path
+
+from dimse_proxy.cli.config import written
+from dimse_proxy.config.settings import FIELD_OF, SECRETS, Settings, load_settings
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
+ROW = re.compile(r"^\| `(DIMSE_\w+)` \| (.+) \| (?:`(.*)`)? ?\| (?:`(.*)`)? ?\|$", re.MULTILINE)
+
+
+def rows() -> dict[str, tuple[str, str, str]]:
+    return {name: (meaning, default, example) for name, meaning, default, example in ROW.findall(PAGE.read_text())}
+
+
+def test_every_variable_has_a_row_and_no_other() -> None:
+    assert sorted(rows()) == sorted(FIELD_OF)
+
+
+def test_the_defaults_of_the_page_are_those_of_the_settings() -> None:
+    settings = Settings()
+    documented = {name: str(Path(default)) if "PATH" in name else default for name, (_, default, _) in rows().items()}
+    assert documented == {name: written(getattr(settings, field)) for name, field in FIELD_OF.items()}
+
+
+def test_every_variable_has_an_example_that_works(tmp_path: Path) -> None:
+    for name, (_, _, example) in rows().items():
+        assert example, name
+        variable, text = name, example
+        if name in SECRETS:
+            secret = tmp_path / "secret"
+            secret.write_text("x\n")
+            variable, text = f"{name}_FILE", str(secret)
+        load_settings({"DIMSE_NATS_URL": "nats.example.org"} | {variable: text}, None)
+
+
+def test_every_secret_is_marked() -> None:
+    assert {name for name, (meaning, _, _) in rows().items() if "(secret)" in meaning} == SECRETS
