@@ -6,6 +6,7 @@ It is a peer of its own on the channel that never takes an open, so it can run b
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Final
 
 from dimse_proxy.dimse.command_set import CommandSet
@@ -90,7 +91,7 @@ class EchoProbe:
             exchange.close()
 
     async def _go(self, channel: str, link: NatsLink, exchange: Exchange) -> None:
-        started = asyncio.get_running_loop().time()
+        started = perf_counter()
         try:
             await asyncio.wait_for(self._connected.wait(), self._timeout)
         except TimeoutError:
@@ -98,7 +99,7 @@ class EchoProbe:
             raise EchoError(f"NATS cannot be reached at {servers}: {self._nats_error or 'no answer'}") from None
         self._hop("NATS connection", started, self._server)
         self.hops.append(Hop(name="NATS round trip", seconds=await link.rtt(), detail=self._server))
-        started = asyncio.get_running_loop().time()
+        started = perf_counter()
         try:
             await asyncio.wait_for(self._appeared.wait(), min(self._timeout, 6.0))
         except TimeoutError:
@@ -109,7 +110,7 @@ class EchoProbe:
 
     async def _associate(self, channel: str, exchange: Exchange) -> None:
         loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = perf_counter()
         info = {"called": self._called, "calling": self._calling, "peer": "dimse-proxy echo"}
         self._session = exchange.open_session(channel, info, self)
         request = encode_associate_request(
@@ -124,8 +125,8 @@ class EchoProbe:
             ],
             user_information=own_user_information(),
         )
-        self._association.send(request, started)
-        self._association.transport_connected(started)
+        self._association.send(request, loop.time())
+        self._association.transport_connected(loop.time())
         self._send()
         acknowledged = loop.create_task(self._acknowledged.wait())
         answer = loop.create_task(self._next())
@@ -149,10 +150,10 @@ class EchoProbe:
 
     async def _echo(self) -> None:
         loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = perf_counter()
         accept = self._association.accept
         longest = 0 if accept is None else maximum_length(accept.user_information)
-        self._association.send_p_data(echo_request(CONTEXT_ID, 1, longest), started)
+        self._association.send_p_data(echo_request(CONTEXT_ID, 1, longest), loop.time())
         self._send()
         command = b""
         while True:
@@ -170,8 +171,8 @@ class EchoProbe:
         if status is None or status != 0:
             raise EchoError(f"the target answered C-ECHO with status {status or 0:04X}H")
         self._hop("C-ECHO", started, f"{status:04X}H {status_name(status)}")
-        started = loop.time()
-        self._association.send(encode_release_request(), started)
+        started = perf_counter()
+        self._association.send(encode_release_request(), loop.time())
         self._send()
         while not isinstance(await self._next(), ReleaseResponseReceived):
             pass
@@ -180,7 +181,7 @@ class EchoProbe:
             self._session.send_end(loop.time())
 
     def _hop(self, name: str, started: float, detail: str = "") -> None:
-        self.hops.append(Hop(name=name, seconds=asyncio.get_running_loop().time() - started, detail=detail))
+        self.hops.append(Hop(name=name, seconds=perf_counter() - started, detail=detail))
 
     async def _next(self) -> Event:
         """The next event; raises what ended the way."""

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, assert_never
 
+from dimse_proxy.proxy.alarm import Alarm
 from dimse_proxy.transports.nats_link import NatsLink
 from dimse_proxy.tunnel.events import (
     AbortReceived,
@@ -87,7 +88,7 @@ class Exchange:
         self._observer: Final = observer
         self._users: Final[dict[bytes, SessionUser]] = {}
         self._link: NatsLink | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: Final = Alarm(loop, self._timer_due)
         self._is_flushing = False
         self._is_in_batch = False
         self._is_closing = False
@@ -127,7 +128,7 @@ class Exchange:
                     break
         finally:
             self._is_flushing = False
-        self._schedule()
+        self._alarm.set(self.tunnel.next_timer())
 
     # What the NATS connection does.
 
@@ -196,24 +197,11 @@ class Exchange:
             case unreachable:
                 assert_never(unreachable)
 
-    def _schedule(self) -> None:
-        due = self.tunnel.next_timer()
-        if self._timer is not None:
-            if due is not None and self._timer.when() <= due and not self._timer.cancelled():
-                return
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            self._timer = self._loop.call_at(due, self._timer_due)
-
     def _timer_due(self) -> None:
-        self._timer = None
         self.tunnel.handle_timer(self._loop.time())
         self.flush()
 
     def close(self) -> None:
         """Stops the timer; the tunnel is not used any more, and the end of the connection is no news."""
         self._is_closing = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.set(None)

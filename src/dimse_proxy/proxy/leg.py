@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Generic, TypeVar
 
+from dimse_proxy.proxy.alarm import Alarm
 from dimse_proxy.proxy.exchange import Exchange
 from dimse_proxy.proxy.relay import Relay
 from dimse_proxy.transports.tcp import TcpConnection
@@ -31,7 +32,7 @@ class Leg(Generic[RelayT]):
         self._loop: Final = loop
         self._over: Final = over
         self._connection: TcpConnection | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: Final = Alarm(loop, self._timer_due)
         self._is_over = False
 
     # What the connection does.
@@ -126,19 +127,11 @@ class Leg(Generic[RelayT]):
     def _settle(self) -> None:
         """After everything that happened: publishes, sets the timer, and says when the leg is over."""
         self._exchange.flush()
-        due = self.relay.next_timer()
-        timer = self._timer
-        if timer is None or due is None or timer.when() > due:
-            if timer is not None:
-                timer.cancel()
-            self._timer = None if due is None else self._loop.call_at(due, self._timer_due)
+        self._alarm.set(self.relay.next_timer())
         if not self._is_over and self.relay.is_over and self._connection is None:
             self._is_over = True
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._alarm.set(None)
             self._over(self)
 
     def _timer_due(self) -> None:
-        self._timer = None
         self._tell(self.relay.handle_timer)

@@ -191,11 +191,11 @@ class Dispatcher:
             raise bad_frame("an OPEN with the id of another session")
         stone = context.graveyard.find(session_id)
         if stone is not None:  # late, or sent again by somebody else
+            context.counters.unknown_sessions += 1
             if stone.ending is Ending.REFUSED and stone.route == peer.route_in:
                 self._refuse(peer, session_id, stone.code)
-            else:
-                context.counters.unknown_sessions += 1
-                peer.add_reset(session_id, now)
+            elif not self._is_settled(peer, stone, now):
+                peer.add_reset(session_id, frame.counter, now)
             return
         refusal = self._refusal()
         if refusal is not None:
@@ -238,7 +238,7 @@ class Dispatcher:
                     graveyard.bury(session_id, Tombstone(peer.channel, peer.route_in, Ending.CLOSED, now))
                 peer.answer(FrameType.CLOSED, session_id, frame.offset, CLOSED_BY_ABORT)
             case _ if not self._is_settled(peer, stone, now):
-                peer.add_reset(session_id, now)
+                peer.add_reset(session_id, frame.counter, now)
             case FrameType.END:
                 peer.answer(FrameType.CLOSED, session_id, frame.offset, CLOSED_BY_END)
             case _:
@@ -276,14 +276,17 @@ class Dispatcher:
                 session.receiver.probe(sent, counter, False)
         elif session is not None or not self._is_settled(peer, self._context.graveyard.find(session_id), now):
             self._context.counters.unknown_sessions += 1
-            peer.add_reset(session_id, now)
+            peer.add_reset(session_id, counter, now)
 
     def _reset(self, peer: PeerState, body: dict[str, object], now: float) -> None:
         self._context.counters.resets_received += 1
         for entry in _list(body):
-            session = self._sessions.get(_session_id(entry))
+            if not isinstance(entry, list) or len(entry) != 2:
+                raise bad_frame("an entry of a RESET is not a list of two")
+            seen = _number(entry[1])
+            session = self._sessions.get(_session_id(entry[0]))
             if session is not None and session.bound is peer:
-                session.reset(now)
+                session.reset(seen, now)
 
 
 def _control_frame(kind: int, session_id: bytes, counter: int, offset: int, payload: bytes) -> ControlFrame:

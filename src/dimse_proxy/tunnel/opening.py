@@ -85,12 +85,12 @@ class Opening:
     def refused(self, code: TunnelCode, now: float) -> None:
         """Take the instance's refusal, and try another one."""
         self._code = code
-        self._session.unbind(now)
-        self.begin(now)
+        self.peer_gone(now)
 
     def peer_gone(self, now: float) -> None:
         """Take the loss of the instance, and try another one."""
-        self.refused(TunnelCode.OPEN_TIMEOUT, now)
+        self._session.unbind(now)
+        self.begin(now)
 
     def hint(self, now: float) -> None:
         """Ask again: the instance does not know the session, so the open was lost or is late."""

@@ -5,12 +5,17 @@ marked frame at a time, which the peer acknowledges at once. Less than `SMALLEST
 network needs no measurement at all.
 """
 
+import math
 from typing import Final
 
 SMALLEST: Final = 1 << 20
 """Bytes in flight that are always allowed: a second of a 10 Mbit/s link."""
 DECAY: Final = 0.9
 """What is left of the best rate with each measurement that is slower: an idle time must not forget the link."""
+LARGE: Final = 65536
+"""Bytes of a frame that is worth an acknowledgement of its own."""
+SPACING: Final = 0.25
+"""Seconds between two measurements with smaller frames."""
 STALE: Final = 10.0
 """Seconds after which a round trip measured with nothing else in flight replaces the shortest one."""
 
@@ -37,14 +42,13 @@ class Pace:
         self._rate = 0.0
         self._round_trip_at = 0.0
         self._target: tuple[object, int] | None = None
-        self._started = 0.0
+        self._started = -math.inf
         self._delivered_before = 0
         self._clean = False
 
-    @property
-    def is_measuring(self) -> bool:
-        """A marked frame is on its way."""
-        return self._target is not None
+    def wants_mark(self, length: int, now: float) -> bool:
+        """Tell whether to measure with the next frame, of `length` bytes: one at a time, and few small ones."""
+        return self._target is None and (length >= LARGE or now - self._started >= SPACING)
 
     @property
     def bound(self) -> int:

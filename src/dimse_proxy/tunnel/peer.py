@@ -70,7 +70,7 @@ class PeerState:
         self.alarm: Final = Alarm(lambda at: on_timer(self, at))
         self._counter = 0
         self._sync_position = 0
-        self._resets: dict[bytes, None] = {}
+        self._resets: dict[bytes, int] = {}
         self._reset_at = 0.0
         self._reset_alarm: Final = Alarm(self.flush_resets)
 
@@ -134,10 +134,10 @@ class PeerState:
         self._context.syncs_due[self] = None
         self._context.resets_due[self] = None
 
-    def add_reset(self, session_id: bytes, now: float) -> None:
-        """Tell it, rate-limited, that we do not know a session."""
-        if len(self._resets) < MOST_RESETS:
-            self._resets[session_id] = None
+    def add_reset(self, session_id: bytes, counter: int, now: float) -> None:
+        """Tell it, rate-limited, that we do not know the session of its frame number `counter`."""
+        if session_id in self._resets or len(self._resets) < MOST_RESETS:
+            self._resets[session_id] = max(counter, self._resets.get(session_id, 0))
         if now >= self._reset_at:
             self._context.resets_due[self] = None
         else:
@@ -146,8 +146,8 @@ class PeerState:
     def flush_resets(self, now: float) -> None:
         """Send the RESET frame that is due."""
         if self._resets and self._context.is_connected:
-            ids = [session_id.hex() for session_id in self._resets]
-            self._context.queue(self._frame(FrameType.RESET, encode_body({"sessions": ids})))
+            entries = [[session_id.hex(), counter] for session_id, counter in self._resets.items()]
+            self._context.queue(self._frame(FrameType.RESET, encode_body({"sessions": entries})))
             self._context.counters.resets_sent += 1
             self._reset_at = now + RESET_SPACING
             self._resets = {}
@@ -158,7 +158,10 @@ class PeerState:
 
     def sync_frames(self) -> list[Message]:
         """Return the frames that tell it the offsets of all sessions with it."""
-        frames = [self._sync(part, self.is_answer_wanted) for part in self._batches(list(self.sessions.values()))]
+        batches = self._batches(list(self.sessions.values()))
+        if not batches and self.is_answer_wanted:
+            batches.append([])
+        frames = [self._sync(batch, self.is_answer_wanted) for batch in batches]
         self.is_answer_wanted = False
         return frames
 

@@ -34,6 +34,8 @@ class Presence:
         self._active = 0
         self._limit: int | None = None
         self._taken_since = 0
+        self._patience: Final = context.settings.resume_timeout + context.settings.hello_interval
+        """Silence after which a peer is lost: it may have fallen out just before its next hello."""
         self._share = context.settings.receive_budget // 2
         self._hellos_due: dict[str, bool] = {}
         self._told_load: tuple[int, int | None] = (0, None)
@@ -232,7 +234,7 @@ class Presence:
 
     def _arm(self, peer: PeerState) -> None:
         settings = self._context.settings
-        delay = settings.resume_timeout if peer.is_silent else min(settings.presence_timeout, settings.resume_timeout)
+        delay = self._patience if peer.is_silent else min(settings.presence_timeout, self._patience)
         self._context.arm(peer.alarm, max(peer.last_seen, self._context.clock_from) + delay)
 
     def _check(self, peer: PeerState, now: float) -> None:
@@ -241,7 +243,7 @@ class Presence:
         if not self._context.is_connected or self._peers.get((peer.channel, peer.instance)) is not peer:
             return
         silence = now - max(peer.last_seen, self._context.clock_from)
-        if silence >= settings.resume_timeout:
+        if silence >= self._patience:
             self._remove(peer, TunnelCode.PEER_LOST, now)
             return
         if silence >= settings.presence_timeout and not peer.is_silent:

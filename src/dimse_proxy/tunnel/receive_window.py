@@ -43,16 +43,6 @@ class ReceiveWindow:
         """Missing bytes were asked for and have not come yet."""
 
     @property
-    def is_complete(self) -> bool:
-        """The final offset is known and everything before it has arrived."""
-        return self.received == self.final
-
-    @property
-    def has_news(self) -> bool:
-        """The sender has not been told the latest numbers."""
-        return self.received != self.told_received or self.limit != self.told_limit
-
-    @property
     def is_ack_due(self) -> bool:
         """The latest numbers are so far from what the sender knows that it should be told at once."""
         return self.received - self.told_received >= self._step or self.limit - self.told_limit >= self._step

@@ -149,7 +149,7 @@ class Sender:
         parts = queue.take(self._context.max_data)
         end = queue.sent
         pace = peer.pace
-        is_marked = not pace.is_measuring
+        is_marked = pace.wants_mark(end - offset, now)
         if is_marked:
             pace.start(self._session, end, peer.in_flight, now)
         peer.in_flight += end - offset

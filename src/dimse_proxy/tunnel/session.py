@@ -67,6 +67,7 @@ class Session:
         self.sender: Final = Sender(self, context, self.line)
         self.receiver: Final = Receiver(self, context, self.line)
         self._context: Final = context
+        self._known_since = 0
 
     def __repr__(self) -> str:
         return f"Session({self.id_text}, {self.channel}/{self.peer})"
@@ -100,9 +101,7 @@ class Session:
             return
         encoded = encode_detail(detail)
         self._forget_acks()
-        if self.opening is not None:
-            self.opening.stop()
-            self.opening = None
+        self._settle()
         if self.bound is None:
             self.close(now)
         else:
@@ -135,8 +134,7 @@ class Session:
     def acknowledge(self, now: float) -> None:
         """Note that the peer took the session."""
         if self.opening is not None:
-            self.opening.stop()
-            self.opening = None
+            self._settle()
             self._context.emit(SessionAcknowledged(session=self))
             self.sender.watch(now)
 
@@ -155,6 +153,7 @@ class Session:
     def sync_entry(self) -> list[object]:
         """Return what a SYNC says of this session: an ACK and a PROBE in one."""
         self.receiver.told()
+        self.line.counter += 1
         return [self.id.hex(), self.receiver.received, self.receiver.limit, self.sender.sent, self.line.counter]
 
     def reconnected(self, now: float) -> None:
@@ -164,10 +163,12 @@ class Session:
         else:
             self.sender.reconnected(now)
 
-    def reset(self, now: float) -> None:
-        """Take the peer's word that it does not know the session."""
+    def reset(self, seen: int, now: float) -> None:
+        """Take the peer's word that it did not know the session when it saw our frame number `seen`."""
         if self.opening is not None:
             self.opening.hint(now)
+        elif seen <= self._known_since:
+            return  # a frame that was faster than our OPEN
         elif self.sender.abort is not None:
             self.close(now)
         else:
@@ -200,11 +201,8 @@ class Session:
         self._context.emit(SessionClosed(session=self))
 
     def fail(self, code: TunnelCode, text: str, now: float) -> None:
-        """End it, not finished; the peer, if it is there, hears of it."""
-        peer = self.bound
+        """End it, not finished; whatever the peer still sends tells it so."""
         self._retire(Ending.FAILED, now)
-        if peer is not None and code not in (TunnelCode.RESET, TunnelCode.CANCELLED):
-            peer.add_reset(self.id, now)
         self._context.emit(SessionFailed(session=self, code=code, text=text))
 
     def _retire(self, ending: Ending, now: float) -> None:
@@ -212,13 +210,18 @@ class Session:
         stone = Tombstone(self.channel, self.line.route_in, ending, now)
         self._leave(now)
         self.is_over = True
-        if self.opening is not None:
-            self.opening.stop()
-            self.opening = None
+        self._settle()
         self.sender.forget()
         self._forget_acks()
         del context.sessions[self.id]
         context.graveyard.bury(self.id, stone)
+
+    def _settle(self) -> None:
+        """End the search for an instance."""
+        if self.opening is not None:
+            self.opening.stop()
+            self.opening = None
+            self._known_since = self.line.counter
 
     def _leave(self, now: float) -> None:
         peer = self.bound
