@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from typing import Final, Protocol
 
 from dimse_proxy import __version__
-from dimse_proxy.config.contexts import load_contexts
+from dimse_proxy.config.contexts import ContextFilter
 from dimse_proxy.config.credentials import nats_credentials
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.observability.association_log import AssociationLog
@@ -27,7 +27,7 @@ from dimse_proxy.proxy.policy import Policy, Target
 from dimse_proxy.proxy.relay import RelaySettings
 from dimse_proxy.proxy.requestor import Requestor
 from dimse_proxy.transports.nats_link import NatsCredentials, NatsLink, NatsOptions
-from dimse_proxy.transports.tcp import TcpListener, listen
+from dimse_proxy.transports.tcp import DEFAULT_OPTIONS, TcpListener, TcpOptions, listen
 from dimse_proxy.tunnel.session import Session
 from dimse_proxy.tunnel.settings import TunnelIdentity, TunnelSettings
 from dimse_proxy.tunnel.tunnel import Tunnel
@@ -42,9 +42,8 @@ ABORT_BOUND: Final = 3.0
 """Seconds that an abort may wait in the tunnel for the bytes before it: with `relay.FLUSH_BOUND`, below 5 s."""
 
 
-def policy_of(settings: Settings) -> Policy:
-    """The rules that `settings` and the dimse-config folder make; raises `ConfigError`."""
-    contexts = load_contexts(settings.config_path)
+def policy_of(settings: Settings, contexts: ContextFilter | None) -> Policy:
+    """The rules that the settings and the dimse-config folder make."""
     target = None
     if settings.target_host is not None:
         target = Target(ae_title=settings.target_ae, host=settings.target_host, port=settings.target_port)
@@ -83,6 +82,18 @@ def tunnel_of(settings: Settings, *, instance: str, accepts: bool = True) -> Tun
     )
 
 
+def tcp_options_of(settings: Settings) -> TcpOptions:
+    """How DICOM connections are set up: a vanished end point is noticed within DIMSE_TCP_TIMEOUTSECONDS."""
+    timeout = settings.tcp_timeout
+    if not timeout:
+        return TcpOptions(user_timeout=0)
+    return TcpOptions(
+        user_timeout=timeout,
+        keep_alive_idle=max(1, min(DEFAULT_OPTIONS.keep_alive_idle, int(timeout / 3))),
+        keep_alive_interval=max(1, min(DEFAULT_OPTIONS.keep_alive_interval, int(timeout / 6))),
+    )
+
+
 def nats_options_of(settings: Settings, *, name: str) -> NatsOptions:
     """How to reach NATS."""
 
@@ -114,14 +125,15 @@ class Closing(Protocol):
 class Service:
     """One running proxy."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Checks the settings; opens nothing.
+    def __init__(self, settings: Settings, contexts: ContextFilter | None) -> None:
+        """Opens nothing yet.
 
-        Raises:
-            ConfigError: the dimse-config folder has a problem.
+        Args:
+            settings: that have passed every check.
+            contexts: the dimse-config folder; None for no filter.
         """
         self._settings: Final = settings
-        self._policy: Final = policy_of(settings)
+        self._policy: Final = policy_of(settings, contexts)
         self._log: Final = AssociationLog()
         self._over: Final = asyncio.Event()
 
@@ -149,6 +161,7 @@ class Service:
             settings=relay_settings,
             connect_timeout=settings.connect_timeout,
             bind_host=settings.bind_host,
+            tcp_options=tcp_options_of(settings),
             observer=observer,
             loop=loop,
             over=lambda _leg: self._over.set(),
@@ -176,7 +189,9 @@ class Service:
         )
         exchange.attach(link)
         stop = self._stop_signal(loop)
-        listener = await listen(settings.host, settings.port, acceptor.connection_made)
+        listener = await listen(
+            settings.host, settings.port, acceptor.connection_made, options=tcp_options_of(settings)
+        )
         with ExitStack() as stack:
             stack.callback(listener.close)
             async with asyncio.TaskGroup() as tasks:

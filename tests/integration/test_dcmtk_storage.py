@@ -103,6 +103,7 @@ def test_smallest_and_largest_pdus_at_both_ends(route: Route, tmp_path: Path, si
 )
 def test_storescp_that_does_not_cooperate(route: Route, tmp_path: Path, option: str, said: str) -> None:
     file = dicom_files.named("MR_small.dcm")
+
     def store(port: int) -> tuple[bool, str]:
         # When no response came, storescu's exit code is whatever was in memory; only that it is not 0 says something.
         result = dcmtk.scu("storescu", port, files=[file.path])

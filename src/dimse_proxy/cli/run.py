@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from dimse_proxy.config.settings import load_settings
+from dimse_proxy.config.contexts import load_contexts
+from dimse_proxy.config.settings import review_settings
 from dimse_proxy.errors import ConfigError
 from dimse_proxy.observability.log import configure_logging
 from dimse_proxy.service import Service
@@ -29,11 +30,19 @@ def run(*, environ: Mapping[str, str], env_file: Path | None = None, embedded_na
     """
     address = None if embedded_nats is None else parse_address(embedded_nats)
     overrides = {} if address is None else _embedded(*address)
-    loaded = load_settings(environ, env_file, overrides)
-    configure_logging(loaded.settings)
-    for warning in loaded.warnings:
+    reviewed = review_settings(environ, env_file, overrides)
+    problems = list(reviewed.problems)
+    if "DIMSE_CONFIG_PATH" not in reviewed.wrong:
+        try:
+            contexts = load_contexts(reviewed.settings.config_path)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    configure_logging(reviewed.settings)
+    for warning in reviewed.variables.warnings:
         log.warning("%s", warning)
-    service = Service(loaded.settings)
+    service = Service(reviewed.settings, contexts)
 
     async def main() -> None:
         async with AsyncExitStack() as stack:

@@ -25,6 +25,7 @@ class RequestorLeg(Leg[RequestorRelay]):
         target: Target | None,
         connect_timeout: float,
         bind_host: str | None,
+        tcp_options: TcpOptions,
         exchange: Exchange,
         loop: asyncio.AbstractEventLoop,
         over: Callable[["Leg[RequestorRelay]"], None],
@@ -33,6 +34,7 @@ class RequestorLeg(Leg[RequestorRelay]):
         self._target: Final = target
         self._connect_timeout: Final = connect_timeout
         self._bind_host: Final = bind_host
+        self._tcp_options: Final = tcp_options
         self._connecting: asyncio.Task[None] | None = None
 
     def opened(self) -> None:
@@ -64,7 +66,7 @@ class RequestorLeg(Leg[RequestorRelay]):
                 self._target.port,
                 timeout=self._connect_timeout,
                 bind_host=self._bind_host,
-                options=TcpOptions(),
+                options=self._tcp_options,
                 handler=self,
             )
         except TransportError as error:
@@ -86,6 +88,7 @@ class Requestor:
         settings: RelaySettings,
         connect_timeout: float,
         bind_host: str | None,
+        tcp_options: TcpOptions,
         observer: Observer,
         loop: asyncio.AbstractEventLoop,
         over: Callable[[Leg[RequestorRelay]], None],
@@ -95,6 +98,7 @@ class Requestor:
         self._settings: Final = settings
         self._connect_timeout: Final = connect_timeout
         self._bind_host: Final = bind_host
+        self._tcp_options: Final = tcp_options
         self._observer: Final = observer
         self._loop: Final = loop
         self._over: Final = over
@@ -106,6 +110,7 @@ class Requestor:
             target=self._policy.target,
             connect_timeout=self._connect_timeout,
             bind_host=self._bind_host,
+            tcp_options=self._tcp_options,
             exchange=exchange,
             loop=self._loop,
             over=self._leg_over,

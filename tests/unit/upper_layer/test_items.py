@@ -2,6 +2,7 @@ import pytest
 
 from dimse_proxy.errors import LocalProtocolError, RemoteProtocolError
 from dimse_proxy.upper_layer.items import (
+    MAX_ITEMS,
     decode_uid,
     decode_user_item,
     encode_item,
@@ -183,3 +184,10 @@ def test_an_identity_that_does_not_fit_is_not_told() -> None:
     with pytest.raises(LocalProtocolError) as caught:
         encode_user_item(item)
     assert "SECRET" not in str(caught.value)
+
+
+def test_more_items_than_any_real_request_has_are_refused() -> None:
+    raw = encode_item(0x54, b"") * MAX_ITEMS
+    assert len(list(walk_items(raw, 0, len(raw)))) == MAX_ITEMS
+    with pytest.raises(RemoteProtocolError, match="more than"):
+        list(walk_items(raw + encode_item(0x54, b""), 0, len(raw) + 4))

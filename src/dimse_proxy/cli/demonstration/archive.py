@@ -6,6 +6,7 @@ Destination is an AE title with an address, as in any PACS.
 """
 
 import fnmatch
+import itertools
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,8 +16,8 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
-from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -71,6 +72,7 @@ class Archive:
         """
         self._folder: Final = folder
         self._objects: Final[dict[str, StoredObject]] = {}
+        self._numbers: Final = itertools.count(1)
         self._lock: Final = threading.Lock()
         self._destinations: dict[str, Address] = {}
         self._ae: Final = AE(ae_title=ae_title)
@@ -97,6 +99,7 @@ class Archive:
         ]
         server = self._ae.start_server((host, 0), block=False, evt_handlers=handlers)
         assert server is not None
+        assert server.socket is not None
         return int(server.socket.getsockname()[1])
 
     def stop(self) -> None:
@@ -106,7 +109,8 @@ class Archive:
     def handle_store(self, event: Event) -> int:
         """C-STORE: keeps the data set; the status says whether it could be read as far as the index needs."""
         request: Any = event.request
-        path = self._folder / f"{request.AffectedSOPInstanceUID}.dcm"
+        # Not named by its UID: what a peer says is no part of a path.
+        path = self._folder / f"{next(self._numbers)}.dcm"
         path.write_bytes(event.encoded_dataset())
         try:
             read = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_KEYS["IMAGE"]))
@@ -212,12 +216,10 @@ def _send_files_as_they_are(association: Any, *, move_originator: str | None = N
     Its retrieve services take nothing but data sets, and name the archive itself as Move Originator, which is the AE
     that asked for the C-MOVE (PS3.7 9.1.1.1).
     """
-    send_c_store = association.send_c_store
-
     def send(stored: StoredObject, **arguments: Any) -> Dataset:
         if move_originator is not None:
             arguments["originator_aet"] = move_originator
-        status: Dataset = send_c_store(stored.path, **arguments)
+        status: Dataset = Association.send_c_store(association, stored.path, **arguments)
         return status
 
     association.send_c_store = send

@@ -1,0 +1,148 @@
+"""The two proxies: child processes that run `dimse-proxy run`, set up by nothing but DIMSE_* variables.
+
+They are what a person would start by hand. Each ends by its own process id, whatever happens.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from dimse_proxy.cli.demonstration.failure import StepFailed
+
+HOST: Final = "127.0.0.1"
+
+_READY: Final = " ready: DIMSE Proxy "
+_START_TIMEOUT: Final = 10.0
+"""Seconds until the ready line; half of one is usual."""
+
+_GRACE: Final = 1
+"""Seconds that a proxy which is told to stop leaves its associations; none is left when all went well."""
+
+_STOP_TIMEOUT: Final = 8.0
+"""Seconds between asking a proxy to stop and ending it."""
+
+_POLL: Final = 0.01
+
+
+class ProxyProcess:
+    """One proxy; it runs from its creation to `stop`."""
+
+    def __init__(self, name: str, folder: Path, settings: Mapping[str, str], arguments: Sequence[str] = ()) -> None:
+        """Starts it.
+
+        Args:
+            name: of the proxy, for its log's file and for people.
+            folder: an existing folder for its log, and its working directory.
+            settings: DIMSE_* variables. Those of this process are not inherited.
+            arguments: more words for the command line of `dimse-proxy run`.
+        """
+        self.name: Final = name
+        self.log: Final = folder / f"{name.replace(' ', '-')}.log"
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("DIMSE_")}
+        with self.log.open("wb") as log:
+            self._process: Final = subprocess.Popen(
+                [sys.executable, "-m", "dimse_proxy", "run", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**inherited, **settings},
+                cwd=folder,
+                # A session of its own: Ctrl-C is for the demonstration, which stops the proxies in its order.
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        """Waits for its ready line."""
+        deadline = time.monotonic() + _START_TIMEOUT
+        while _READY not in self.log.read_text(errors="replace"):
+            self.must_run()
+            if time.monotonic() > deadline:
+                raise StepFailed(f"{self.name} was not ready within {_START_TIMEOUT:g} s")
+            time.sleep(_POLL)
+
+    def must_run(self) -> None:
+        """Raises `StepFailed` if it has ended by itself."""
+        if self._process.poll() is not None:
+            raise StepFailed(f"{self.name} has ended with exit code {self._process.returncode}")
+
+    def ask_to_stop(self) -> None:
+        """Sends SIGTERM."""
+        self._process.terminate()
+
+    def stop(self) -> None:
+        """Waits until it has ended after SIGTERM, and ends it if that takes too long."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def last_lines(self, count: int) -> list[str]:
+        """The end of its log."""
+        with self.log.open(errors="replace") as log:
+            return [line.rstrip("\n") for line in deque(log, maxlen=count)]
+
+
+class ProxyPair:
+    """Proxy A with the nats-server as its child, and proxy B; they run from `start` to `stop`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Chooses the ports; `folder` is for the logs."""
+        self._folder: Final = folder
+        self._proxies: Final[list[ProxyProcess]] = []
+        self.nats_port, self.port_a, self.port_b = free_ports(3)
+
+    @property
+    def proxies(self) -> tuple[ProxyProcess, ...]:
+        """Those that have been started."""
+        return tuple(self._proxies)
+
+    def start(self, settings_a: Mapping[str, str], settings_b: Mapping[str, str]) -> None:
+        """Starts both and waits until each is ready.
+
+        Args:
+            settings_a: DIMSE_* variables of A beside those of a pair on this machine.
+            settings_b: of B.
+        """
+        nats = f"{HOST}:{self.nats_port}"
+        for name, channel, port, settings, arguments in (
+            ("proxy A", "A", self.port_a, settings_a, ["--embedded-nats", nats]),
+            ("proxy B", "B", self.port_b, settings_b, []),
+        ):
+            common = {
+                "DIMSE_HOST": HOST,
+                "DIMSE_PORT": str(port),
+                "DIMSE_NATS_URL": nats,
+                "DIMSE_NATS_SUBJECT_CHANNEL": channel,
+                "DIMSE_CALLING_AE": "original",
+                "DIMSE_GRACE_TIMEOUTSECONDS": str(_GRACE),
+                "DIMSE_LOG_FORMAT": "text",
+            }
+            self._proxies.append(ProxyProcess(name, self._folder, {**common, **settings}, arguments))
+        for proxy in self._proxies:
+            proxy.wait_until_ready()
+
+    def stop(self) -> None:
+        """Stops both at once."""
+        with ExitStack() as stack:
+            for proxy in self._proxies:
+                stack.callback(proxy.stop)
+            for proxy in self._proxies:
+                proxy.ask_to_stop()
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Ports of this machine that nobody listens on now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for it in sockets:
+            it.bind((HOST, 0))
+        return tuple(it.getsockname()[1] for it in sockets)
