@@ -18,6 +18,7 @@ from dimse_proxy import __version__
 from dimse_proxy.config.contexts import ContextFilter
 from dimse_proxy.config.credentials import nats_credentials
 from dimse_proxy.config.settings import Settings
+from dimse_proxy.config.values import EVERY_NETWORK
 from dimse_proxy.observability.association_log import AssociationLog
 from dimse_proxy.proxy.acceptor import Acceptor
 from dimse_proxy.proxy.admission import Admission
@@ -54,7 +55,7 @@ def policy_of(settings: Settings, contexts: ContextFilter | None) -> Policy:
         target=target,
         move_aliases=settings.move_aliases,
         allowed_calling=settings.allowed_calling_aes,
-        allowed_hosts=settings.allowed_hosts,
+        allowed_hosts=() if settings.allowed_hosts == EVERY_NETWORK else settings.allowed_hosts,
         decide_context=None if contexts is None else contexts.decide,
     )
 
@@ -171,7 +172,7 @@ class Service:
             return requestor.session_opened(session, exchange)
 
         exchange = Exchange(tunnel, loop=loop, session_opened=session_opened, observer=self._log)
-        admission.changed = lambda: tunnel.set_load(admission.active, settings.max_associations or None)
+        admission.changed = lambda: self._load_changed(admission, tunnel)
         acceptor = Acceptor(
             channel=settings.peer_channel,
             policy=self._policy,
@@ -202,6 +203,16 @@ class Service:
                 exchange.close()
                 linked.cancel()
         log.info("stopped")
+
+    def _load_changed(self, admission: Admission, tunnel: Tunnel) -> None:
+        """Tells the other side, which asks a full instance for nothing more; so the log must say it here."""
+        tunnel.set_load(admission.active, admission.limit or None)
+        if admission.active == admission.limit:
+            log.warning(
+                "the limit of %d associations (DIMSE_MAX_ASSOCIATIONS) is reached: more are refused here and at the "
+                "other side until one ends",
+                admission.limit,
+            )
 
     async def _say_ready(self, listener: TcpListener, exchange: Exchange, instance: str) -> None:
         """One line once this process can be used; NATS may come later."""

@@ -78,6 +78,7 @@ class Acceptor:
             now=self._loop.time(),
         )
         self.legs.add(leg)
+        leg.start()
         return leg
 
     def _leg_over(self, leg: Leg[AcceptorRelay]) -> None:

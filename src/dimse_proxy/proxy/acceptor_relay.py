@@ -16,6 +16,7 @@ from dimse_proxy.proxy.refusals import (
     RefusalCode,
     Refused,
     answer_of,
+    tunnel_cause,
 )
 from dimse_proxy.proxy.relay import Relay, RelaySettings, Timer
 from dimse_proxy.tunnel.events import TunnelCode
@@ -181,11 +182,11 @@ class AcceptorRelay(Relay):
 
     def _tunnel_failed(self, code: str, text: str, now: float) -> None:
         if self._is_answered:
-            self._set_outcome(f"session failed: {text}")
+            self._set_outcome(f"session failed: {tunnel_cause(code, self.record.channel, text)}")
             self._abort_leg(2, 0, now)
             return
         answer = LOCAL_LIMIT_EXCEEDED if code == TunnelCode.REFUSED_LIMIT else TEMPORARY_CONGESTION
-        self._reject(answer, f"the tunnel: {text}", code, now)
+        self._reject(answer, tunnel_cause(code, self.record.channel, text), code, now)
 
     def _answer_overdue(self, now: float) -> None:
         text = f"no answer from the other side within {self._settings.open_timeout:g} s"

@@ -35,6 +35,10 @@ class Leg(Generic[RelayT]):
         self._alarm: Final = Alarm(loop, self._timer_due)
         self._is_over = False
 
+    def start(self) -> None:
+        """Sets the first timer: a connection that never sends a byte must end too."""
+        self._settle()
+
     # What the connection does.
 
     def data_received(self, data: bytes) -> None:

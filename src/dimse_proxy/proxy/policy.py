@@ -106,6 +106,9 @@ class Policy:
         return self.decide_context(context.abstract_syntax, context.transfer_syntaxes)
 
     def _allows_host(self, host: str) -> bool:
-        address = ip_address(host.partition("%")[0])
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:
+            return False  # The connection was gone before its address could be asked for.
         mapped = getattr(address, "ipv4_mapped", None)
         return any((mapped or address) in network for network in self.allowed_hosts)

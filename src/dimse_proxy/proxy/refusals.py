@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from dimse_proxy.tunnel.events import TunnelCode
+
 
 class RefusalCode(StrEnum):
     """A short word for each reason, for the wire, logs and metrics."""
@@ -42,6 +44,27 @@ def answer_of(code: str) -> tuple[int, int, int]:
             return NO_REASON_GIVEN
         case _:
             return TEMPORARY_CONGESTION
+
+
+def tunnel_cause(code: str, channel: str, text: str) -> str:
+    """A sentence for people on why the tunnel could not carry an association to `channel`."""
+    match code:
+        case TunnelCode.NO_PEER:
+            return f"no proxy is present on channel {channel}"
+        case TunnelCode.DISCONNECTED | TunnelCode.DISCONNECTED_TOO_LONG:
+            return "this proxy is not connected to NATS"
+        case TunnelCode.OPEN_TIMEOUT:
+            return f"no proxy on channel {channel} answered"
+        case TunnelCode.REFUSED_LIMIT:
+            return f"every proxy on channel {channel} has reached its limit of associations (DIMSE_MAX_ASSOCIATIONS)"
+        case TunnelCode.GOING_AWAY:
+            return f"every proxy on channel {channel} is shutting down"
+        case TunnelCode.VERSION_MISMATCH:
+            return f"the proxies on channel {channel} speak other versions of the tunnel's protocol"
+        case TunnelCode.PEER_LOST | TunnelCode.PEER_RESTARTED | TunnelCode.RESET:
+            return f"the proxy on channel {channel} was lost: {text}"
+        case _:
+            return f"the tunnel to channel {channel} failed: {text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

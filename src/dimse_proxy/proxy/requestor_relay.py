@@ -10,7 +10,7 @@ from dimse_proxy.proxy.admission import Admission
 from dimse_proxy.proxy.hooks import AssociationRecord, Observer, Refusal
 from dimse_proxy.proxy.policy import AskedFor, Policy
 from dimse_proxy.proxy.ports import RequestorPort, SessionPort
-from dimse_proxy.proxy.refusals import RefusalCode, Refused, answer_of
+from dimse_proxy.proxy.refusals import RefusalCode, Refused, answer_of, tunnel_cause
 from dimse_proxy.proxy.relay import Relay, RelaySettings, Timer
 from dimse_proxy.upper_layer.ae_title import ae_title_from_bytes, ae_title_to_bytes
 from dimse_proxy.upper_layer.association import Role
@@ -164,7 +164,7 @@ class RequestorRelay(Relay):
         self._abort_leg(2, 0, now)
 
     def _tunnel_failed(self, code: str, text: str, now: float) -> None:
-        self._set_outcome(f"session failed ({code}): {text}")
+        self._set_outcome(f"session failed: {tunnel_cause(code, self.record.channel, text)}")
         self._abort_leg(2, 0, now)
 
     def _answer_overdue(self, now: float) -> None:

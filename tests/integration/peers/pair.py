@@ -163,7 +163,7 @@ class Pair:
         return {"a": self.a, "b": self.b}[side.lower()].rss()
 
     def check_logs(self) -> None:
-        """Fails if, since the last check, a proxy logged an error or a traceback that `allowed_troubles` does not match."""
+        """Fails if, since the last check, a proxy logged a trouble that `allowed_troubles` does not match."""
         new = {}
         for proxy in self.proxies():
             troubles = proxy.troubles(self.allowed_troubles)

@@ -145,11 +145,12 @@ class Connection:
             assert found[0] == pdus.ABORT, f"came {found[:40].hex()}"
 
     def read_data_set(self, *, patience: float = PATIENCE) -> bytes:
-        """P-DATA-TFs up to the one that ends a data set: its bytes."""
+        """P-DATA-TFs up to the one that ends a data set: its bytes, without the commands before it."""
         fragments = []
         while True:
             for _, header, fragment in pdus.pdvs(self.expect(pdus.P_DATA, patience=patience)):
-                fragments.append(fragment)
+                if header & 0x01 == 0:
+                    fragments.append(fragment)
                 if header & 0x03 == 0x02:
                     return b"".join(fragments)
 
@@ -214,6 +215,12 @@ class Acceptor:
         """No connection comes for this time, or one that ends without asking for anything."""
         with contextlib.suppress(TimeoutError), self.accept(patience=seconds) as scp:
             scp.expect_end()
+
+    def forget_waiting(self) -> None:
+        """Close every connection that nobody has taken."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.accept(patience=0.1).close()
 
     def close(self) -> None:
         """Stop listening; connections taken stay."""

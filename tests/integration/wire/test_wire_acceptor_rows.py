@@ -224,11 +224,20 @@ def send_ten_megabytes(scu: raw_peers.Connection) -> None:
         scu.send(piece)
 
 
-def test_rejection_is_read_behind_ten_megabytes_sent_with_the_request(routes: Callable[[str], Route]) -> None:
+def test_rejection_of_the_proxy_is_read_behind_ten_megabytes(routes: Callable[[str], Route]) -> None:
     scu = routes("titles").call()
     scu.send(pdus.rq(called=b"SOMEBODY".ljust(16)))
+    scu.wait_until_readable()
     send_ten_megabytes(scu)
     scu.expect_exactly(pdus.rj(1, 1, 7))
+
+
+def test_answer_is_read_behind_ten_megabytes_sent_with_the_request(routes: Callable[[str], Route]) -> None:
+    """P-DATA that does not wait for the answer is a violation (Sta3), if it comes before our rejection is sent."""
+    scu = routes("titles").call()
+    scu.send(pdus.rq(called=b"SOMEBODY".ljust(16)), pdus.command_pdu(pdus.echo_rq()))
+    send_ten_megabytes(scu)
+    assert scu.read_pdu() in (pdus.rj(1, 1, 7), pdus.abort(2, 2))
 
 
 def test_rejection_of_the_target_is_read_behind_ten_megabytes(routes: Callable[[str], Route]) -> None:

@@ -417,3 +417,4 @@ def test_nearly_right_bytes(route: Route) -> None:
             scu.send(bytes(good))
             scu.finish_sending()
             scu.ending(patience=5)
+    route.acceptor.forget_waiting()

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.peers.waiting import LOOPBACK, wait_until
 from tests.integration.wire import pdus
 from tests.integration.wire.conftest import SIDES, Route
-from tests.integration.wire.raw_peers import Connection, tcp_state, wait_until_read
+from tests.integration.wire.raw_peers import SYN_SENT, Connection, TcpRow, tcp_state, wait_until_read
 
 CONGESTION: Final = pdus.rj(2, 3, 1)
 STORAGE: Final = pdus.rq(pdus.proposed(1, pdus.CT_STORAGE, pdus.IMPLICIT))
@@ -56,15 +56,15 @@ def test_target_refuses_the_connection(routes: Callable[[str], Route]) -> None:
 
 
 @contextlib.contextmanager
-def full_backlog(port: int) -> Iterator[socket.socket]:
+def full_backlog(port: int) -> Iterator[None]:
     """A listening socket whose queue is full: whoever connects gets no answer at all."""
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server((LOOPBACK, port), backlog=0))
+        stack.enter_context(socket.create_server((LOOPBACK, port), backlog=0))
         for _ in range(4):
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex((LOOPBACK, port))
-        yield listener
+        yield
 
 
 def test_target_does_not_answer_the_connection(routes: Callable[[str], Route]) -> None:
@@ -182,17 +182,19 @@ def test_scu_gives_up_while_the_accept_is_in_the_tunnel(routes: Callable[[str], 
 @MANNERS
 def test_scu_gives_up_before_the_target_takes_the_connection(routes: Callable[[str], Route], manner: str) -> None:
     route = routes("patient")
-    with full_backlog(route.target_port) as listener:
+    with full_backlog(route.target_port):
+        fillers = {row.local for row in route.open_sockets()}
+
+        def sockets(state: int | None = None) -> list[TcpRow]:
+            others = [row for row in route.open_sockets() if row.local not in fillers]
+            return [row for row in others if state in (None, row.state)]
+
         scu = route.call()
         scu.send(pdus.rq())
-        syn_sent = 2
-        wait_until(
-            lambda: any(row.state == syn_sent for row in route.open_sockets()), seconds=5, what="the proxy to connect"
-        )
+        wait_until(lambda: sockets(SYN_SENT), seconds=5, what="the proxy to connect")
         leave(scu, manner)
         scu.close()
-        wait_until(lambda: not route.open_sockets(), seconds=5, what="the proxy to give the connection up")
-        listener.setblocking(False)
+        wait_until(lambda: not sockets(), seconds=5, what="the proxy to give the connection up")
 
 
 @pytest.mark.parametrize("manner", ["fin", "rst"])

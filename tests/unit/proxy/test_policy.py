@@ -41,7 +41,7 @@ def test_hosts_of_allowed_networks_are_admitted(host: str) -> None:
     policy(allowed_hosts=networks).admit(called="INGESTION", calling="ANYBODY", host=host)
 
 
-@pytest.mark.parametrize("host", ["11.1.2.3", "2001:db8::1"])
+@pytest.mark.parametrize("host", ["11.1.2.3", "2001:db8::1", "unknown"])
 def test_other_hosts_are_not(host: str) -> None:
     with pytest.raises(PolicyDenied) as denied:
         policy(allowed_hosts=(ip_network("10.0.0.0/8"),)).admit(called="INGESTION", calling="ANYBODY", host=host)

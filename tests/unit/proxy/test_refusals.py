@@ -3,7 +3,8 @@ import json
 import pytest
 
 from dimse_proxy.proxy.admission import Admission
-from dimse_proxy.proxy.refusals import Aborted, RefusalCode, Refused, answer_of, parse_detail
+from dimse_proxy.proxy.refusals import Aborted, RefusalCode, Refused, answer_of, parse_detail, tunnel_cause
+from dimse_proxy.tunnel.events import TunnelCode
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,12 @@ def test_most_refusals_are_transient(code: RefusalCode) -> None:
 def test_a_limit_and_a_prohibition_have_their_own_answers() -> None:
     assert answer_of("limit") == (2, 3, 2)
     assert answer_of("not-allowed") == (1, 1, 1)
+
+
+@pytest.mark.parametrize("code", [*TunnelCode, "a-code-of-tomorrow"])
+def test_every_code_of_the_tunnel_has_a_sentence(code: str) -> None:
+    sentence = tunnel_cause(code, "B", "what happened")
+    assert "B" in sentence or "NATS" in sentence
 
 
 def test_results_that_cannot_be_read_are_left_out() -> None:

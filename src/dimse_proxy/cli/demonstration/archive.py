@@ -29,7 +29,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 Address = tuple[str, int]
 Answer = tuple[int, Dataset | None]
-Handlers = list[tuple[Any, ...]]
+Handlers = list[Any]
 
 _SUCCESS: Final = 0x0000
 _PENDING: Final = 0xFF00
@@ -67,7 +67,7 @@ class Archive:
         """Prepares an archive.
 
         Args:
-            folder: an existing folder for its files.
+            folder: for its files; made when it starts.
             ae_title: the only called AE title that it answers to.
         """
         self._folder: Final = folder
@@ -90,6 +90,7 @@ class Archive:
 
     def start(self, host: str, *, destinations: Mapping[str, Address]) -> int:
         """Listens on a free port of `host` and returns it; `destinations` are the AEs it may be told to move to."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._destinations = dict(destinations)
         handlers: Handlers = [
             (evt.EVT_C_STORE, self.handle_store),
@@ -168,7 +169,7 @@ class Archive:
     def _matching(self, query: Dataset) -> list[StoredObject]:
         with self._lock:
             objects = list(self._objects.values())
-        return [stored for stored in objects if all(_matches(element, stored) for element in query)]
+        return [stored for stored in objects if all(matches(element, stored) for element in query)]
 
     def _answer(self, query: Dataset, level: str, stored: StoredObject) -> Dataset:
         """The attributes asked for, as far as the archive has them at this level; the others are empty."""
@@ -183,7 +184,7 @@ class Archive:
         return answer
 
 
-def _matches(element: Any, stored: StoredObject) -> bool:
+def matches(element: Any, stored: StoredObject) -> bool:
     """Single value, wildcard, list of UIDs and universal matching (PS3.4 C.2.2.2); no ranges."""
     wanted = element.value
     if element.keyword not in _KEYS["IMAGE"] or element.keyword == "SpecificCharacterSet":
@@ -216,6 +217,7 @@ def _send_files_as_they_are(association: Any, *, move_originator: str | None = N
     Its retrieve services take nothing but data sets, and name the archive itself as Move Originator, which is the AE
     that asked for the C-MOVE (PS3.7 9.1.1.1).
     """
+
     def send(stored: StoredObject, **arguments: Any) -> Dataset:
         if move_originator is not None:
             arguments["originator_aet"] = move_originator

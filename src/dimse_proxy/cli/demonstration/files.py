@@ -21,7 +21,7 @@ from dimse_proxy.cli.demonstration.failure import StepFailed
 
 FOLDER: Final = Path(pydicom.data.__file__).parent / "test_files"
 
-_EACH: Final = 2
+_EACH: Final = 3
 """Files of each transfer syntax, at most: enough to show all of them in a table that fits a screen."""
 
 _WANTED: Final = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
@@ -49,11 +49,11 @@ def sample_files(folder: Path = FOLDER) -> tuple[SampleFile, ...]:
     found = [file for path in sorted(folder.iterdir()) if (file := _read(path)) is not None]
     if not found:
         raise StepFailed(f"there are no DICOM files in {folder}: is pydicom installed whole?")
-    return tuple(sorted(_choose(found), key=lambda file: (file.transfer_syntax, file.path.name)))
+    return tuple(sorted(choose(found), key=lambda file: (file.transfer_syntax, file.path.name)))
 
 
-def _choose(files: Iterable[SampleFile]) -> list[SampleFile]:
-    """Two of each transfer syntax, of different SOP classes, the largest; no SOP instance twice.
+def choose(files: Iterable[SampleFile]) -> list[SampleFile]:
+    """Three of each transfer syntax, of different SOP classes, the largest; no SOP instance twice.
 
     The files hold some SOP instances in several encodings, and an archive would keep only one of them. So the rarest
     transfer syntax chooses first.

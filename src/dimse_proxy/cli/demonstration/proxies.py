@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from dimse_proxy.cli.demonstration.failure import StepFailed
+from dimse_proxy.cli.demonstration.signals import held_back
 
 HOST: Final = "127.0.0.1"
 
@@ -32,7 +33,7 @@ _POLL: Final = 0.01
 
 
 class ProxyProcess:
-    """One proxy; it runs from its creation to `stop`."""
+    """One proxy; it runs from its creation until it is told to stop."""
 
     def __init__(self, name: str, folder: Path, settings: Mapping[str, str], arguments: Sequence[str] = ()) -> None:
         """Starts it.
@@ -70,15 +71,15 @@ class ProxyProcess:
     def must_run(self) -> None:
         """Raises `StepFailed` if it has ended by itself."""
         if self._process.poll() is not None:
-            raise StepFailed(f"{self.name} has ended with exit code {self._process.returncode}")
+            words = "".join(self.last_lines(1)) or "it says nothing"
+            raise StepFailed(f"{self.name} has ended with exit code {self._process.returncode}: {words}")
 
     def ask_to_stop(self) -> None:
         """Sends SIGTERM."""
         self._process.terminate()
 
-    def stop(self) -> None:
-        """Waits until it has ended after SIGTERM, and ends it if that takes too long."""
-        self._process.terminate()
+    def wait_until_stopped(self) -> None:
+        """Waits until it has ended, and ends it if that takes too long."""
         try:
             self._process.wait(_STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -94,9 +95,8 @@ class ProxyProcess:
 class ProxyPair:
     """Proxy A with the nats-server as its child, and proxy B; they run from `start` to `stop`."""
 
-    def __init__(self, folder: Path) -> None:
-        """Chooses the ports; `folder` is for the logs."""
-        self._folder: Final = folder
+    def __init__(self) -> None:
+        """Chooses the ports."""
         self._proxies: Final[list[ProxyProcess]] = []
         self.nats_port, self.port_a, self.port_b = free_ports(3)
 
@@ -105,10 +105,11 @@ class ProxyPair:
         """Those that have been started."""
         return tuple(self._proxies)
 
-    def start(self, settings_a: Mapping[str, str], settings_b: Mapping[str, str]) -> None:
+    def start(self, folder: Path, settings_a: Mapping[str, str], settings_b: Mapping[str, str]) -> None:
         """Starts both and waits until each is ready.
 
         Args:
+            folder: for their logs.
             settings_a: DIMSE_* variables of A beside those of a pair on this machine.
             settings_b: of B.
         """
@@ -126,7 +127,8 @@ class ProxyPair:
                 "DIMSE_GRACE_TIMEOUTSECONDS": str(_GRACE),
                 "DIMSE_LOG_FORMAT": "text",
             }
-            self._proxies.append(ProxyProcess(name, self._folder, {**common, **settings}, arguments))
+            with held_back():
+                self._proxies.append(ProxyProcess(name, folder, {**common, **settings}, arguments))
         for proxy in self._proxies:
             proxy.wait_until_ready()
 
@@ -134,7 +136,7 @@ class ProxyPair:
         """Stops both at once."""
         with ExitStack() as stack:
             for proxy in self._proxies:
-                stack.callback(proxy.stop)
+                stack.callback(proxy.wait_until_stopped)
             for proxy in self._proxies:
                 proxy.ask_to_stop()
 

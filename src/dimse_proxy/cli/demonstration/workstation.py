@@ -28,13 +28,13 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from dimse_proxy.cli.demonstration.failure import StepFailed
 from dimse_proxy.cli.demonstration.files import SampleFile
 
-_PENDING: Final = (0xFF00, 0xFF01)
 _LONGEST_SILENCE: Final = 15.0
 """Seconds to wait for an answer. Everything happens on one machine, so that a longer wait is a failure."""
 
 _ECHO_PAUSE: Final = 0.02
 """Seconds between two attempts to get through."""
 
+Handlers = list[Any]
 Responses = Iterator[tuple[Dataset, Dataset | None]]
 
 
@@ -113,7 +113,7 @@ class Workstation:
         """Lets the storage SCP listen on a free port of `host` and returns it."""
         for sop_class, transfer_syntaxes in self._pairs().items():
             self._ae.add_supported_context(sop_class, transfer_syntaxes)
-        handlers = [(evt.EVT_C_STORE, self._moved.handle_store)]
+        handlers: Handlers = [(evt.EVT_C_STORE, self._moved.handle_store)]
         server = self._ae.start_server((host, 0), block=False, evt_handlers=handlers)
         assert server is not None
         assert server.socket is not None
@@ -150,10 +150,7 @@ class Workstation:
         with self._association(self._storage_contexts()) as association:
             for number, file in enumerate(self._files, start=1):
                 before = time.perf_counter()
-                try:
-                    answer = association.send_c_store(file.path, msg_id=number)
-                except ValueError as error:
-                    raise StepFailed(f"{file.path.name} cannot be sent: {error}") from error
+                answer = association.send_c_store(file.path, msg_id=number)
                 seconds[str(file.sop_instance)] = time.perf_counter() - before
                 _must_succeed(answer, f"the C-STORE of {file.path.name}")
         return seconds
@@ -176,7 +173,7 @@ class Workstation:
 
     def move(self) -> dict[str, Retrieved]:
         """Lets the archive send every study to this workstation; returns what came, by SOP Instance UID."""
-        retrieved = {}
+        retrieved: dict[str, Retrieved] = {}
         self._moved.take(0)
         with self._association([build_context(StudyRootQueryRetrieveInformationModelMove)]) as association:
             for study, stored in self._studies().items():
@@ -191,7 +188,7 @@ class Workstation:
 
     def get(self) -> dict[str, Retrieved]:
         """Lets the archive send every study on the association that asks; returns what came, by SOP Instance UID."""
-        retrieved = {}
+        retrieved: dict[str, Retrieved] = {}
         arrivals = Arrivals()
         contexts = [build_context(StudyRootQueryRetrieveInformationModelGet), *self._storage_contexts()]
         with self._association(contexts, storage_scp=arrivals) as association:
@@ -204,9 +201,7 @@ class Workstation:
         return retrieved
 
     def _echo(self) -> bool:
-        association = self._ae.associate(
-            *self._address, contexts=[build_context(Verification)], ae_title=self._called
-        )
+        association = self._ae.associate(*self._address, contexts=[build_context(Verification)], ae_title=self._called)
         if not association.is_established:
             return False
         answer = association.send_c_echo()
@@ -218,15 +213,19 @@ class Workstation:
         self, contexts: list[PresentationContext], *, storage_scp: Arrivals | None = None
     ) -> Iterator[Association]:
         """An association with the archive, released at the end; as storage SCP too if `storage_scp` is given."""
-        handlers = [] if storage_scp is None else [(evt.EVT_C_STORE, storage_scp.handle_store)]
+        handlers: Handlers = [] if storage_scp is None else [(evt.EVT_C_STORE, storage_scp.handle_store)]
         roles = [] if storage_scp is None else [build_role(uid, scp_role=True) for uid in self._pairs()]
         association = self._ae.associate(
-            *self._address, contexts=contexts, ae_title=self._called, ext_neg=[*roles], evt_handlers=[*handlers]
+            *self._address, contexts=contexts, ae_title=self._called, ext_neg=[*roles], evt_handlers=handlers
         )
         if not association.is_established:
             raise StepFailed(f"the association was {'rejected' if association.is_rejected else 'aborted'}")
         try:
             yield association
+        except (RuntimeError, ValueError) as error:
+            # What pynetdicom raises when the association is gone, or has no presentation context for a file.
+            association.abort()
+            raise StepFailed(str(error)) from error
         except BaseException:
             association.abort()
             raise
@@ -243,7 +242,9 @@ class Workstation:
 
     def _storage_contexts(self) -> list[PresentationContext]:
         """A context for each pair: with several transfer syntaxes in one, the archive would choose among them."""
-        return [build_context(uid, transfer_syntax) for uid, group in self._pairs().items() for transfer_syntax in group]
+        return [
+            build_context(uid, transfer_syntax) for uid, group in self._pairs().items() for transfer_syntax in group
+        ]
 
     def _studies(self) -> dict[str, set[str]]:
         """The SOP Instance UIDs of each study."""
@@ -263,21 +264,14 @@ def _query(level: str, **keys: str) -> Dataset:
 
 def _find(association: Association, query: Dataset) -> list[Dataset]:
     """The identifiers of the pending responses."""
-    found = []
-    status = Dataset()
-    for status, identifier in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
-        if identifier is not None:
-            found.append(identifier)
-    _must_succeed(status, f"the C-FIND at level {query.QueryRetrieveLevel}")
-    return found
+    responses = list(association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind))
+    _must_succeed(responses[-1][0], f"the C-FIND at level {query.QueryRetrieveLevel}")
+    return [identifier for _, identifier in responses if identifier is not None]
 
 
 def _must_be_complete(responses: Responses, expected: int, what: str) -> None:
     """Waits for the final response of a C-MOVE or C-GET; raises unless all sub-operations were completed."""
-    status = Dataset()
-    for status, _ in responses:
-        if "Status" in status and status.Status in _PENDING:
-            continue
+    *_, (status, _) = responses
     _must_succeed(status, what)
     if status.NumberOfCompletedSuboperations != expected:
         raise StepFailed(f"{what} completed {status.NumberOfCompletedSuboperations} sub-operations, not {expected}")
