@@ -34,7 +34,7 @@ from dimse_proxy.tunnel.settings import TunnelIdentity, TunnelSettings
 from dimse_proxy.tunnel.tunnel import Tunnel
 
 log: Final = logging.getLogger(__name__)
-NATS_PATIENCE: Final = 0.5
+NATS_PATIENCE: Final = 0.2
 """Seconds that the ready line waits for NATS, so that it can say how that went; the listener is open before."""
 
 LAST_WORDS: Final = 2.0

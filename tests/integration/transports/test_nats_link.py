@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import shutil
 import ssl
-import subprocess
 from pathlib import Path
 
 import nats
@@ -258,19 +256,6 @@ def test_subject_we_may_not_publish_to(run: Run, tmp_path: Path) -> None:
 
     with ServerProcess(tmp_path, PERMISSIONS) as server:
         run(main())
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A key and a certificate for localhost and 127.0.0.1 that signs itself."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl command")
-    folder = tmp_path_factory.mktemp("tls")
-    key, cert = folder / "key.pem", folder / "cert.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run(command, check=True, capture_output=True)
-    return key, cert
 
 
 def tls_config(certificate: tuple[Path, Path], more: str = "") -> str:
