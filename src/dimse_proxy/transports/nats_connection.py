@@ -104,7 +104,7 @@ class NatsConnection:
         self._sender: asyncio.Task[None] | None = None
         self._outbox: Final[asyncio.Queue[tuple[str, bytes]]] = asyncio.Queue()
         self._outbox_size = 0
-        self._messages_received = 0
+        self._signs_of_life = 0
         self._pings: Final[set[asyncio.Task[float]]] = set()
         self._refusal = ""
         self._last_error: Exception | None = None
@@ -119,7 +119,7 @@ class NatsConnection:
     @property
     def signs_of_life(self) -> int:
         """A number that grows with everything the server sends."""
-        return self._messages_received if self._transport is None else self._transport.received
+        return self._signs_of_life if self._transport is None else self._transport.received
 
     @property
     def unsent(self) -> int:
@@ -199,7 +199,7 @@ class NatsConnection:
 
     def message_received(self, subject: str, payload: bytes) -> None:
         """A message of one of our subscriptions."""
-        self._messages_received += 1
+        self._signs_of_life += 1
         self._user.message_received(subject, payload)
 
     def read_done(self) -> None:
@@ -330,6 +330,7 @@ class NatsConnection:
         start = time.perf_counter()  # uvloop's own clock counts milliseconds.
         await self._outbox.join()
         await self._flush()
+        self._signs_of_life += 1
         return time.perf_counter() - start
 
     async def _send(self) -> None:

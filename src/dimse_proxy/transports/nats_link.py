@@ -192,16 +192,16 @@ class NatsLink:
         try:
             self._handler.message(subject, payload)
         except Exception as error:
-            # A bug of ours must not take the connection, and everybody's associations, with it.
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": f"handling a message on {subject} failed", "exception": error}
-            )
+            _failed(f"handling a message on {subject} failed", error)
 
     def read_done(self) -> None:
         """All that one read brought has been handed out."""
         if self._has_dispatched:
             self._has_dispatched = False
-            self._handler.batch_done()
+            try:
+                self._handler.batch_done()
+            except Exception as error:
+                _failed("handling a batch of messages failed", error)
 
     def servers_discovered(self, source: NatsServer, addresses: Sequence[str], has_tls: bool) -> None:
         """The server told of the servers of its cluster."""
@@ -260,3 +260,8 @@ class NatsLink:
     def _trace(self, text: str, *values: object) -> None:
         if self._options.trace:
             _log.info(f"NATS: {text}", *values)
+
+
+def _failed(text: str, error: Exception) -> None:
+    """Reports a bug of ours, which must not take the connection, and everybody's associations, with it."""
+    asyncio.get_running_loop().call_exception_handler({"message": text, "exception": error})

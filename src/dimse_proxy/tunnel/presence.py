@@ -233,20 +233,22 @@ class Presence:
             self._arm(peer)
 
     def _arm(self, peer: PeerState) -> None:
-        settings = self._context.settings
-        delay = self._patience if peer.is_silent else min(settings.presence_timeout, self._patience)
-        self._context.arm(peer.alarm, max(peer.last_seen, self._context.clock_from) + delay)
+        self._context.arm(peer.alarm, self._lost_at(peer) if peer.is_silent else self._silent_at(peer))
+
+    def _silent_at(self, peer: PeerState) -> float:
+        return max(peer.last_seen, self._context.clock_from) + self._context.settings.presence_timeout
+
+    def _lost_at(self, peer: PeerState) -> float:
+        return max(peer.last_seen, self._context.clock_from) + self._patience
 
     def _check(self, peer: PeerState, now: float) -> None:
         """Look whether a peer is silent or lost. Silence counts only while we are connected ourselves."""
-        settings = self._context.settings
         if not self._context.is_connected or self._peers.get((peer.channel, peer.instance)) is not peer:
             return
-        silence = now - max(peer.last_seen, self._context.clock_from)
-        if silence >= self._patience:
+        if now >= self._lost_at(peer):
             self._remove(peer, TunnelCode.PEER_LOST, now)
             return
-        if silence >= settings.presence_timeout and not peer.is_silent:
+        if now >= self._silent_at(peer) and not peer.is_silent:
             peer.is_silent = True
             if peer.hello is not None and peer.hello.going_away and not peer.sessions:
                 self._remove(peer, TunnelCode.GOING_AWAY, now)

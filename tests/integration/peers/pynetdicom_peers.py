@@ -24,6 +24,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context, build_role
 from pynetdicom.transport import ThreadedAssociationServer
 
+from tests.integration.peers import pynetdicom_pause as pynetdicom_pause
 from tests.integration.peers.dicom_files import DicomFile
 from tests.integration.peers.waiting import LOOPBACK, wait_until
 

@@ -275,12 +275,13 @@ def test_websocket_without_its_package_is_a_clear_sentence() -> None:
         NatsLink(NatsOptions(servers=["wss://nats.example.org"]), [], LinkUser())
 
 
+@pytest.mark.filterwarnings("ignore:parameter 'timeout' of type 'float':DeprecationWarning")  # nats-py's
 def test_websocket(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp")
     port = free_port()
 
     async def main() -> None:
-        given = NatsOptions(servers=[f"ws://127.0.0.1:{port}"])
+        given = NatsOptions(servers=[f"ws://127.0.0.1:{port}"], ping_interval=0.2)
         async with running(given, "R.A.>") as (link, user):
             await user.until(lambda: user.is_connected)
             for size in (1, 1000, 262144):
@@ -289,6 +290,8 @@ def test_websocket(tmp_path: Path) -> None:
             assert link.unsent == 0
             await user.until(lambda: len(user.messages) == 3)
             assert [len(payload) for _, payload in user.messages] == [1, 1000, 262144]
+            await asyncio.sleep(1)
+            assert user.losses == [], "a PONG is a sign of life"
             server.kill()
             await user.until(lambda: user.losses)
             server.start()

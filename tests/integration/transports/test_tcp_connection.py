@@ -88,6 +88,11 @@ def plain(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
+def read_all(sock: socket.socket) -> None:
+    while sock.recv(1000):
+        pass
+
+
 def reset(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
@@ -279,8 +284,7 @@ def test_reset_is_a_reset(run: Run) -> None:
         assert user.lost == ["reset by this side"]
         sock.settimeout(2)
         with pytest.raises(ConnectionResetError):
-            while sock.recv(1000):
-                pass
+            read_all(sock)
         sock.close()
         accepting.close()
 
@@ -527,8 +531,10 @@ def test_idle_connections_cost_little_memory() -> None:
         gc.collect()
         tracemalloc.start()
         before, _ = tracemalloc.get_traced_memory()
-        socks = [plain(port) for _ in range(count)]
-        await until(lambda: len(accepting.users) == count)
+        socks = []
+        for _ in range(count):
+            socks.append(plain(port))
+            await until(lambda: len(accepting.users) == len(socks))
         for sock in socks:
             sock.sendall(b"x" * 10_000)
         await until(lambda: all(len(user.data) == 10_000 for user in accepting.users))

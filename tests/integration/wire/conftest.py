@@ -5,6 +5,7 @@ listens on itself, so that nothing of one test is left for the next. That nothin
 only when neither proxy holds a socket of it any more.
 """
 
+import json
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -154,6 +155,19 @@ def _config_folder(folder: Path, files: Mapping[str, str] | None) -> dict[str, s
     return {"DIMSE_CONFIG_PATH": str(folder)}
 
 
+def _log_line(text: str) -> LogLine:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return {"raw": text}
+    assert isinstance(line, dict)
+    return line
+
+
+def _is_trouble(line: LogLine) -> bool:
+    return "raw" in line or "exception" in line or line.get("level") in ("error", "critical")
+
+
 class Route:
     """From a raw SCU to a raw SCP; keeps every socket of a test and closes them all.
 
@@ -170,8 +184,7 @@ class Route:
         self._acceptor: Acceptor | None = None
         self._connections: list[Connection] = []
         proxies = () if standing is None else standing.pair.proxies()
-        self._marks = {proxy.name: len(proxy.log_lines()) for proxy in proxies}
-        self._troubles_before = {proxy.name: len(proxy.troubles()) for proxy in proxies}
+        self._marks = {proxy.name: proxy.process.stderr_path.stat().st_size for proxy in proxies}
 
     # --- the two ends
 
@@ -223,9 +236,11 @@ class Route:
         return self.pair.a if side == "a" else self.pair.b
 
     def logged(self, side: Side) -> list[LogLine]:
-        """What this proxy logged since the route was made."""
+        """What this proxy logged since the route was made; what is not JSON is `{"raw": text}`."""
         proxy = self.proxy(side)
-        return proxy.log_lines()[self._marks[proxy.name] :]
+        with proxy.process.stderr_path.open("rb") as output:
+            output.seek(self._marks[proxy.name])
+            return [_log_line(line.decode(errors="replace")) for line in output if line.endswith(b"\n")]
 
     def wait_for_log(self, side: Side, event: str, **fields: Any) -> LogLine:
         """The first line with this event and these fields."""
@@ -268,9 +283,8 @@ class Route:
         finally:
             for side in SIDES:
                 log.warning("logged by %s:\n%s", side, "\n".join(map(str, self.logged(side))))
-        for proxy in self.pair.proxies():
-            troubles = proxy.troubles()[self._troubles_before[proxy.name] :]
-            assert not troubles, f"{proxy.name} logged trouble: {troubles}"
+        troubles = [line for side in SIDES for line in self.logged(side) if _is_trouble(line)]
+        assert not troubles, troubles
 
 
 @pytest.fixture(scope="session")

@@ -98,11 +98,16 @@ def test_a_stop_signal_interrupts_and_its_handler_comes_back(number: signal.Sign
 
 
 def test_a_signal_that_is_held_back_interrupts_after_the_block() -> None:
-    done = False
-    with pytest.raises(KeyboardInterrupt), interrupting(), held_back():
-        signal.raise_signal(signal.SIGTERM)
-        done = True
-    assert done
+    done = []
+
+    def start_a_child() -> None:
+        with held_back():
+            signal.raise_signal(signal.SIGTERM)
+            done.append("kept track of")
+
+    with pytest.raises(KeyboardInterrupt), interrupting():
+        start_a_child()
+    assert done == ["kept track of"]
 
 
 def test_a_signal_during_the_clean_up_is_too_late() -> None:
