@@ -114,7 +114,7 @@ class Settings(BaseModel):
     """Seconds to wait for the target's answer to the A-ASSOCIATE-RQ."""
     release_timeout: SecondsOrOff = Field(default=0.0, validation_alias="DIMSE_RELEASE_TIMEOUTSECONDS")
     """Seconds to wait for an A-RELEASE-RP; 0 for no limit."""
-    tcp_timeout: SecondsOrOff = Field(180.0, validation_alias="DIMSE_TCP_TIMEOUTSECONDS")
+    tcp_timeout: SecondsOrOff = Field(default=180.0, validation_alias="DIMSE_TCP_TIMEOUTSECONDS")
     """Seconds after which an end point that acknowledges nothing or takes no byte is gone; 0: as the system does it."""
     idle_timeout: SecondsOrOff = Field(default=0.0, validation_alias="DIMSE_IDLE_TIMEOUTSECONDS")
     """Seconds after which an association without traffic is aborted; 0 for no limit."""
