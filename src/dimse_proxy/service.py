@@ -38,7 +38,7 @@ NATS_PATIENCE: Final = 0.2
 """Seconds that the ready line waits for NATS, so that it can say how that went; the listener is open before."""
 
 LAST_WORDS: Final = 2.0
-"""Seconds that the A-ABORTs of a shutdown have to leave."""
+"""Seconds that the A-ABORTs of a shutdown have to leave, and again the last frames."""
 ABORT_BOUND: Final = 3.0
 """Seconds that an abort may wait in the tunnel for the bytes before it: with `relay.FLUSH_BOUND`, below 5 s."""
 
@@ -200,6 +200,7 @@ class Service:
                 await self._say_ready(listener, exchange, instance)
                 await stop.wait()
                 await self._wind_down(exchange, admission, lambda: [*acceptor.legs, *requestor.legs])
+                await link.flush(LAST_WORDS)
                 exchange.close()
                 linked.cancel()
         log.info("stopped")

@@ -86,6 +86,7 @@ class EchoProbe:
         finally:
             exchange.tunnel.go_away(loop.time())
             exchange.flush()
+            await link.flush(1.0)
             linked.cancel()
             await asyncio.gather(linked, return_exceptions=True)
             exchange.close()

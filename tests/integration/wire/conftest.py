@@ -73,6 +73,7 @@ KINDS: Final = {
         b={"DIMSE_AE": "*", "DIMSE_MOVE_ALIASES": "ASKER1=ALIAS_OF_ASKER_1,ASKER_NUMBER_TWO=AL2"},
         target_of_a=True,
     ),
+    "bound": Kind(b={"DIMSE_BIND_HOST": "127.0.0.2"}),
     "debug": Kind(a=DEBUG, b=DEBUG),
     "short-of-time": Kind(a={"DIMSE_NATS_REPLY_TIMEOUTSECONDS": "2"}, b={"DIMSE_CONNECT_TIMEOUTSECONDS": "2"}),
     "release-limit": Kind(a={"DIMSE_RELEASE_TIMEOUTSECONDS": "1"}, b={"DIMSE_RELEASE_TIMEOUTSECONDS": "1"}),

@@ -281,3 +281,20 @@ def test_connection_is_closed_by_artim_after_an_abort(routes: Callable[[str], Ro
     scp.send(pdus.abort(0, 0))
     scu.expect_exactly(pdus.abort(0, 0))
     assert scu.expect_end(patience=5) == "eof"
+
+
+def test_target_that_never_closes_is_closed_by_artim_after_an_abort(routes: Callable[[str], Route]) -> None:
+    scu, scp = routes("quick").associate()
+    scu.send(pdus.abort(0, 0))
+    scp.expect_exactly(pdus.abort(0, 0))
+    assert scp.expect_end(patience=5) == "eof"
+
+
+def test_target_that_never_closes_is_closed_by_artim_after_its_own_release(routes: Callable[[str], Route]) -> None:
+    scu, scp = routes("quick").associate()
+    scp.send(pdus.release_rq())
+    scu.expect(pdus.RELEASE_RQ)
+    scu.send(pdus.release_rp())
+    scp.expect_exactly(pdus.release_rp())
+    assert scp.expect_end(patience=5) == "eof"
+    assert scu.expect_end(patience=5) == "eof"

@@ -1,6 +1,7 @@
 """A-RELEASE from either end, both ends at once, and behind whatever was sent before it."""
 
 import signal
+import threading
 from typing import Final
 
 import pytest
@@ -81,6 +82,26 @@ def test_release_behind_a_running_find(route: Route) -> None:
     scp.send(pdus.command_pdu(pdus.find_rsp()), pdus.release_rp())
     scu.expect_exactly(pdus.command_pdu(pdus.find_rsp()))
     scu.expect_exactly(pdus.release_rp())
+
+
+def test_release_behind_much_data_and_then_no_more_sending(route: Route) -> None:
+    """More than the tunnel holds: the end of file is there long before the target has taken the object."""
+    scu, scp = route.associate(pdus.rq(pdus.proposed(1, pdus.CT_STORAGE, pdus.IMPLICIT)))
+    message = pdus.command_pdu(pdus.store_rq()) + pdus.data_pdus(bytes(range(256)) * 80_000) + pdus.release_rq()
+
+    def send() -> None:
+        scu.send(message)
+        scu.finish_sending()
+
+    scu.socket.settimeout(60)
+    sending = threading.Thread(target=send)
+    sending.start()
+    if route.standing is not None:
+        sending.join(1)
+    assert scp.read(len(message), patience=30) == message
+    sending.join()
+    scp.send(pdus.command_pdu(pdus.store_rsp()), pdus.release_rp())
+    scu.expect_exactly(pdus.command_pdu(pdus.store_rsp()) + pdus.release_rp())
 
 
 def test_data_of_the_acceptor_after_its_own_release_request_is_a_violation_that_ends_both(route: Route) -> None:

@@ -125,6 +125,11 @@ def test_target_is_tried_again_for_the_next_association(routes: Callable[[str], 
     route.associate()
 
 
+def test_bind_address_of_outgoing_connections(routes: Callable[[str], Route]) -> None:
+    _, scp = routes("bound").associate()
+    assert scp.socket.getpeername()[0] == "127.0.0.2"
+
+
 # --- the SCU gives up -------------------------------------------------------------------------------------------------
 
 
@@ -276,3 +281,27 @@ def test_abort_against_a_stream_that_is_held_up(routes: Callable[[str], Route], 
     sender.send_until_blocked(OBJECT_PDU, quiet=0.5)
     stalled.send(pdus.abort(0, 0))
     assert sender.expect(pdus.ABORT, patience=5) == pdus.abort(0, 0)
+
+
+@pytest.mark.parametrize("aborting", ["scu", "scp"])
+def test_abort_behind_bytes_that_a_stalled_end_does_not_take(routes: Callable[[str], Route], aborting: str) -> None:
+    """All of it fits into the tunnel; the abort waits for it a little, then the stalled connection is reset."""
+    route = routes("plain")
+    scu, scp = route.associate(STORAGE)
+    going, stalled = (scu, scp) if aborting == "scu" else (scp, scu)
+    stalled.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+    going.send(OBJECT_PDU * 200, pdus.abort(0, 0))
+    closed = 7
+    wait_until(lambda: tcp_state(stalled) == closed, seconds=5.5, what="the stalled leg to be reset")
+    wait_until(lambda: not route.open_sockets(), seconds=5, what="both legs to be gone")
+
+
+@pytest.mark.parametrize("aborting", ["scu", "scp"])
+def test_abort_behind_bytes_that_are_taken_slowly(routes: Callable[[str], Route], aborting: str) -> None:
+    """As long as the end takes its bytes in time, all of them and the A-ABORT reach it."""
+    scu, scp = routes("plain").associate(STORAGE)
+    going, slow = (scu, scp) if aborting == "scu" else (scp, scu)
+    going.send(OBJECT_PDU * 200, pdus.abort(0, 0))
+    for _ in range(200):
+        slow.expect_exactly(OBJECT_PDU)
+    slow.expect_exactly(pdus.abort(0, 0))

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dimse_proxy.tunnel import SessionWritable, TunnelSettings
+from dimse_proxy.tunnel import Session, SessionAcknowledged, TunnelSettings
 from tests.unit.tunnel.network import Fault, Network, Node, random_source
 
 SMALL = TunnelSettings(window=65536, chunk_size=8192, open_attempts=50)
@@ -20,8 +20,9 @@ SIZES = st.lists(st.integers(0, 200_000), min_size=1, max_size=3)
 class Stream:
     """Feeds one direction of a session as its window opens, and ends it."""
 
-    def __init__(self, data: bytes, step: int) -> None:
+    def __init__(self, data: bytes, step: int, node: Node | None = None) -> None:
         self.data = data
+        self.node = node
         self.step = step
         self.position = 0
         self.is_ended = False
@@ -52,13 +53,15 @@ class Transfer:
             self.streams["in", session.id] = Stream(source(size // 2), step)
 
     def taker(self, session_id: bytes) -> Node | None:
+        """The node that has a session; one that was given up for another does not count."""
+        found = None
         for node in self.takers:
             for session in node.tunnel.sessions():
                 if session.id == session_id:
                     node.side(session)
-            if session_id in node.sides:
-                return node
-        return None
+            if session_id in node.sides and "failed" not in node.sides[session_id].endings:
+                found = node
+        return found
 
     def is_acknowledged(self) -> bool:
         """Tell whether an instance took every session."""
@@ -67,11 +70,13 @@ class Transfer:
     def feed(self) -> bool:
         """Feed all streams; return whether all sessions are over at both ends."""
         done = True
-        for (direction, session_id), stream in self.streams.items():
+        for (direction, session_id), stream in list(self.streams.items()):
             node = self.opener if direction == "out" else self.taker(session_id)
             if node is None:
                 done = False
                 continue
+            if stream.node is not node:
+                self.streams[direction, session_id] = stream = Stream(stream.data, stream.step, node)
             stream.feed(node, session_id, self.network.now)
             done = done and node.sides[session_id].session.is_over
         return done
@@ -102,7 +107,7 @@ def check_sound(*nodes: Node) -> None:
     sizes=SIZES,
     step=st.sampled_from([100, 5000, 70_000]),
     seed=st.integers(0, 1 << 16),
-    outages=st.lists(st.tuples(st.booleans(), st.floats(5.0, 8.0), st.floats(0.1, 50.0)), max_size=3),
+    outages=st.lists(st.tuples(st.booleans(), st.floats(0.0, 3.0), st.floats(0.1, 50.0)), max_size=3),
     max_payloads=st.lists(st.sampled_from([1024, 4096, 1 << 20]), min_size=3, max_size=3),
 )
 def test_streams_arrive_complete_and_in_order(
@@ -126,6 +131,7 @@ def test_streams_arrive_complete_and_in_order(
         network.run(length, transfer.feed)
         network.max_payload = min(network.max_payload, max_payload)
         network.connect(a, b)
+        network.run(5, transfer.feed)  # so that they hear of each other between two outages
     assert network.run(5000, transfer.feed)
     network.fault = Fault()
     network.run(10)
@@ -133,4 +139,93 @@ def test_streams_arrive_complete_and_in_order(
     check_sound(a, b)
 
 
-_ = SessionWritable
+@settings(deadline=None, max_examples=20)
+@given(
+    fault=FAULTS,
+    sizes=SIZES,
+    seed=st.integers(0, 1 << 16),
+    before=st.floats(0.0, 5.0),
+    length=st.floats(80.0, 300.0),
+    outage=st.sampled_from(["a", "b", "both", "between"]),
+)
+def test_both_ends_know_of_a_failure_beyond_the_resume_time_out(
+    fault: Fault, sizes: list[int], seed: int, before: float, length: float, outage: str
+) -> None:
+    a, b = Node("A", "a1", ("B",), SMALL), Node("B", "b1", ("A",), SMALL)
+    network = Network(a, b, seed=seed)
+    network.connect()
+    network.fault = fault
+    transfer = Transfer(network, a, [b], sizes, 5000)
+    assert network.run(60, transfer.is_acknowledged)
+    network.run(before, transfer.feed)
+    alive = [session for session in a.tunnel.sessions() if session in b_sessions(transfer, b)]
+    if outage == "between":
+        network.drop = lambda message: True
+    else:
+        network.disconnect(*{"a": [a], "b": [b], "both": [a, b]}[outage])
+    network.run(length)
+    network.drop = lambda message: False
+    network.connect()
+    network.run(30)
+    for session in alive:
+        assert a.sides[session.id].endings[-1] == "failed"
+        assert b.sides[session.id].endings[-1] == "failed"
+    network.fault = Fault()
+    network.run(30)
+    check_sound(a, b)
+    again = a.tunnel.open_session("B", {}, network.now)
+    network.run(1)
+    assert again in [event.session for event in a.events if isinstance(event, SessionAcknowledged)]
+
+
+def b_sessions(transfer: Transfer, node: Node) -> list[Session]:
+    """Sessions of the opener that live, unfinished, at the other end too."""
+    known = {session.id for session in node.tunnel.sessions()}
+    return [
+        session
+        for session in transfer.opener.tunnel.sessions()
+        if session.id in known and not transfer.streams["out", session.id].is_ended
+    ]
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    fault=FAULTS,
+    sizes=SIZES,
+    seed=st.integers(0, 1 << 16),
+    moment=st.floats(0.0, 3.0),
+    manner=st.sampled_from(["killed", "restarted", "frozen"]),
+)
+def test_one_of_two_instances_stops(fault: Fault, sizes: list[int], seed: int, moment: float, manner: str) -> None:
+    a = Node("A", "a1", ("B",), SMALL)
+    b1, b2 = Node("B", "b1", ("A",), SMALL), Node("B", "b2", ("A",), SMALL)
+    network = Network(a, b1, b2, seed=seed)
+    network.connect()
+    network.fault = fault
+    transfer = Transfer(network, a, [b1, b2], sizes, 5000)
+    network.run(moment, transfer.feed)
+    takers = [b1, b2]
+    if manner == "frozen":
+        b1.is_frozen = True
+        network.run(20, transfer.feed)
+        b1.is_frozen = False
+        network.run(5000, transfer.feed)
+        network.fault = Fault()
+        network.run(10)
+        check_sound(a, b1, b2)
+        assert [side.endings for side in a.sides.values()] == [["end", "closed"]] * len(sizes)
+        return
+    network.nodes.remove(b1)
+    if manner == "restarted":
+        takers[0] = Node("B", "b1", ("A",), SMALL, epoch=2)
+        network.nodes.append(takers[0])
+        network.connect(takers[0])
+    transfer.takers = takers
+    assert network.run(500, lambda: transfer.feed() or not a.tunnel.sessions())
+    for node in takers:
+        for session_id, side in node.sides.items():
+            if side.endings and side.endings[-1] == "closed":
+                assert bytes(side.received) == transfer.streams["out", session_id].data
+    network.fault = Fault()
+    network.run(100)
+    check_sound(a, b2)
