@@ -8,27 +8,29 @@ import logging
 import os
 import secrets
 import signal
-import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Final, Protocol
 
 from dimse_proxy import __version__
 from dimse_proxy.config.contexts import ContextFilter
-from dimse_proxy.config.credentials import nats_credentials
+from dimse_proxy.config.material import Material
+from dimse_proxy.config.nats_access import NatsAccess
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.config.values import EVERY_NETWORK
+from dimse_proxy.endpoints import EndPoints
 from dimse_proxy.observability.association_log import AssociationLog
 from dimse_proxy.proxy.acceptor import Acceptor
 from dimse_proxy.proxy.admission import Admission
 from dimse_proxy.proxy.exchange import Exchange, SessionUser
 from dimse_proxy.proxy.hooks import observers
-from dimse_proxy.proxy.policy import Policy, Target
-from dimse_proxy.proxy.relay import RelaySettings
+from dimse_proxy.proxy.policy import Operations, Policy, Target
 from dimse_proxy.proxy.requestor import Requestor
+from dimse_proxy.proxy.timers import RelaySettings
 from dimse_proxy.transports.nats_link import NatsCredentials, NatsLink, NatsOptions
-from dimse_proxy.transports.tcp import DEFAULT_OPTIONS, TcpListener, TcpOptions, listen
+from dimse_proxy.transports.tcp import DEFAULT_OPTIONS, TcpOptions
 from dimse_proxy.tunnel.session import Session
 from dimse_proxy.tunnel.settings import TunnelIdentity, TunnelSettings
 from dimse_proxy.tunnel.tunnel import Tunnel
@@ -39,12 +41,14 @@ NATS_PATIENCE: Final = 0.2
 
 LAST_WORDS: Final = 2.0
 """Seconds that the A-ABORTs of a shutdown have to leave, and again the last frames."""
+MOST_FILES: Final = 65536
+"""Open files that are asked for: a connection is one."""
 ABORT_BOUND: Final = 3.0
 """Seconds that an abort may wait in the tunnel for the bytes before it: with `relay.FLUSH_BOUND`, below 5 s."""
 
 
-def policy_of(settings: Settings, contexts: ContextFilter | None) -> Policy:
-    """The rules that the settings and the dimse-config folder make."""
+def policy_of(settings: Settings, contexts: ContextFilter | None, contexts_in: ContextFilter | None) -> Policy:
+    """The rules that the settings and the dimse-config folders make."""
     target = None
     if settings.target_host is not None:
         target = Target(ae_title=settings.target_ae, host=settings.target_host, port=settings.target_port)
@@ -57,6 +61,22 @@ def policy_of(settings: Settings, contexts: ContextFilter | None) -> Policy:
         allowed_calling=settings.allowed_calling_aes,
         allowed_hosts=() if settings.allowed_hosts == EVERY_NETWORK else settings.allowed_hosts,
         decide_context=None if contexts is None else contexts.decide,
+        allowed_calling_in=settings.allowed_calling_aes_in,
+        allowed_called_in=settings.allowed_called_aes_in,
+        allowed_hosts_in=() if settings.allowed_hosts_in == EVERY_NETWORK else settings.allowed_hosts_in,
+        decide_context_in=None if contexts_in is None else contexts_in.decide,
+        operations_out=Operations.of(settings.allowed_operations_out),
+        operations_in=Operations.of(settings.allowed_operations_in),
+    )
+
+
+def admission_of(settings: Settings) -> Admission:
+    """The limits of this process."""
+    return Admission(
+        settings.max_associations,
+        per_calling_ae=settings.max_associations_per_calling_ae,
+        per_host=settings.max_associations_per_host,
+        rate=settings.max_association_rate,
     )
 
 
@@ -77,6 +97,7 @@ def tunnel_of(settings: Settings, *, instance: str, accepts: bool = True) -> Tun
             resume_timeout=settings.resume_timeout,
             open_timeout=settings.nats_reply_timeout,
             abort_bound=ABORT_BOUND,
+            keys=settings.tunnel_keys,
         ),
         (settings.peer_channel,),
         os.urandom,
@@ -84,33 +105,42 @@ def tunnel_of(settings: Settings, *, instance: str, accepts: bool = True) -> Tun
 
 
 def tcp_options_of(settings: Settings) -> TcpOptions:
-    """How DICOM connections are set up: a vanished end point is noticed within DIMSE_TCP_TIMEOUTSECONDS."""
+    """How DICOM connections are set up.
+
+    A vanished end point is noticed within DIMSE_TCP_TIMEOUTSECONDS. What waits in the write buffer without being told
+    of as drained is credit withheld, so the marks stay well below the window.
+    """
+    high = min(DEFAULT_OPTIONS.write_high, settings.window_size // 4)
+    marks = replace(DEFAULT_OPTIONS, write_high=high, write_low=high // 2)
     timeout = settings.tcp_timeout
     if not timeout:
-        return TcpOptions(user_timeout=0)
-    return TcpOptions(
+        return replace(marks, user_timeout=0)
+    return replace(
+        marks,
         user_timeout=timeout,
-        keep_alive_idle=max(1, min(DEFAULT_OPTIONS.keep_alive_idle, int(timeout / 3))),
-        keep_alive_interval=max(1, min(DEFAULT_OPTIONS.keep_alive_interval, int(timeout / 6))),
+        keep_alive_idle=max(1, min(marks.keep_alive_idle, int(timeout / 3))),
+        keep_alive_interval=max(1, min(marks.keep_alive_interval, int(timeout / 6))),
     )
 
 
-def nats_options_of(settings: Settings, *, name: str) -> NatsOptions:
-    """How to reach NATS."""
+def nats_options_of(settings: Settings, access: NatsAccess, *, name: str) -> NatsOptions:
+    """How to reach NATS; who we are is asked for each connection, so a secret that was rotated is used."""
 
     def credentials() -> NatsCredentials:
-        token = settings.nats_auth_token
-        if token is None:
-            return NatsCredentials()
-        ours = nats_credentials(token.get_secret_value())
-        return NatsCredentials(user=ours.user, password=ours.password, token=ours.token)
+        ours = access.identity()
+        return NatsCredentials(
+            user=ours.user,
+            password=ours.password,
+            token=ours.token,
+            jwt=ours.jwt,
+            nkey=ours.nkey,
+            sign=ours.sign,
+        )
 
     return NatsOptions(
         servers=settings.nats_servers,
         name=name,
-        tls=ssl.create_default_context()
-        if any(url.startswith(("tls:", "wss:")) for url in settings.nats_servers)
-        else None,
+        tls=access.tls if settings.has_nats_tls else None,
         credentials=credentials,
         trace=settings.nats_trace_connection,
     )
@@ -126,16 +156,25 @@ class Closing(Protocol):
 class Service:
     """One running proxy."""
 
-    def __init__(self, settings: Settings, contexts: ContextFilter | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        material: Material,
+        contexts: ContextFilter | None,
+        contexts_in: ContextFilter | None,
+    ) -> None:
         """Opens nothing yet.
 
         Args:
             settings: that have passed every check.
+            material: what the settings name files for.
             contexts: the dimse-config folder; None for no filter.
+            contexts_in: the same for associations that arrive through the tunnel.
         """
         self._settings: Final = settings
-        self._policy: Final = policy_of(settings, contexts)
-        self._log: Final = AssociationLog()
+        self._material: Final = material
+        self._policy: Final = policy_of(settings, contexts, contexts_in)
+        self._log: Final = AssociationLog(is_tunnel_sealed=settings.tunnel_key is not None)
         self._over: Final = asyncio.Event()
 
     async def run(self) -> None:
@@ -144,25 +183,26 @@ class Service:
         Raises:
             TransportError: the listener's address cannot be had.
         """
+        raise_file_limit()
         settings, loop = self._settings, asyncio.get_running_loop()
         instance = secrets.token_hex(4)
         tunnel = tunnel_of(settings, instance=instance)
-        admission = Admission(settings.max_associations)
+        admission = admission_of(settings)
         relay_settings = RelaySettings(
             artim=settings.artim_timeout,
             open_timeout=settings.nats_reply_timeout,
             accept_timeout=settings.accept_timeout,
             release_timeout=settings.release_timeout,
             idle_timeout=settings.idle_timeout,
+            max_associate_length=settings.max_associate_length,
         )
         observer = observers([self._log])
+        end_points = EndPoints(settings, self._material.tls, tcp_options_of(settings))
         requestor = Requestor(
             policy=self._policy,
             admission=admission,
             settings=relay_settings,
-            connect_timeout=settings.connect_timeout,
-            bind_host=settings.bind_host,
-            tcp_options=tcp_options_of(settings),
+            connect=end_points.connect,
             observer=observer,
             loop=loop,
             over=lambda _leg: self._over.set(),
@@ -182,27 +222,34 @@ class Service:
             exchange=exchange,
             loop=loop,
             over=lambda _leg: self._over.set(),
+            max_waiting=settings.max_unassociated_connections,
         )
         link = NatsLink(
-            nats_options_of(settings, name=f"dimse-proxy {settings.nats_subject_channel} {instance}"),
+            nats_options_of(
+                settings,
+                self._material.nats,
+                name=f"dimse-proxy {settings.nats_subject_channel} {instance}",
+            ),
             tunnel.subscriptions(),
             exchange,
         )
         exchange.attach(link)
         stop = self._stop_signal(loop)
-        listener = await listen(
-            settings.host, settings.port, acceptor.connection_made, options=tcp_options_of(settings)
-        )
+        loop.add_signal_handler(signal.SIGHUP, end_points.reload)
+        end_points.warn()
+        await end_points.listen(acceptor.connection_made)
         with ExitStack() as stack:
-            stack.callback(listener.close)
+            stack.callback(end_points.close)
             async with asyncio.TaskGroup() as tasks:
                 linked = tasks.create_task(link.run())
-                await self._say_ready(listener, exchange, instance)
+                watching = tasks.create_task(end_points.watch())
+                await self._say_ready(end_points, exchange, instance)
                 await stop.wait()
                 await self._wind_down(exchange, admission, lambda: [*acceptor.legs, *requestor.legs])
                 await link.flush(LAST_WORDS)
                 exchange.close()
                 linked.cancel()
+                watching.cancel()
         log.info("stopped")
 
     def _load_changed(self, admission: Admission, tunnel: Tunnel) -> None:
@@ -215,7 +262,7 @@ class Service:
                 admission.limit,
             )
 
-    async def _say_ready(self, listener: TcpListener, exchange: Exchange, instance: str) -> None:
+    async def _say_ready(self, end_points: EndPoints, exchange: Exchange, instance: str) -> None:
         """One line once this process can be used; NATS may come later."""
         with suppress(TimeoutError):
             await asyncio.wait_for(exchange.was_connected.wait(), NATS_PATIENCE)
@@ -224,7 +271,7 @@ class Service:
         log.info(
             "ready: DIMSE Proxy %s listens on %s as %s, channel %s to %s, target %s, NATS %s, instance %s",
             __version__,
-            ", ".join(map(str, listener.addresses)),
+            end_points.described,
             ", ".join(settings.local_ae_titles),
             settings.nats_subject_channel,
             settings.peer_channel,
@@ -261,6 +308,17 @@ class Service:
                 while not is_done():
                     self._over.clear()
                     await self._over.wait()
+
+
+def raise_file_limit() -> None:
+    """Takes as many open files as the system lets this process have: the usual 1024 are fewer than the limits here."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def run(main: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -82,7 +82,7 @@ WRONG_ALONE = {
     "config folder without files": ({"DIMSE_CONFIG_PATH": "empty"}, "config folder without files"),
     "bad UID": ({"DIMSE_CONFIG_PATH": "bad"}, "IMAGE_CUIDS:2"),
     "target without AE": ({"DIMSE_TARGET_HOST": "pacs", "DIMSE_TARGET_AE": ""}, "target without AE"),
-    "TLS on DICOM connections": ({"DIMSE_TLS_ENABLED": "true"}, "does not offer TLS on DICOM connections yet"),
+    "TLS without a key": ({"DIMSE_TLS_ENABLED": "true"}, "DIMSE_TLS_KEYSTORE is not set"),
 }
 
 

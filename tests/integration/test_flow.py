@@ -1,5 +1,6 @@
 """Both directions at once, a target that stops reading, and a request larger than the server's `max_payload`."""
 
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_a_target_that_stops_reading_holds_up_its_own_requestor_only(make_pair: 
             memory = PeakMemory(pair.a.process, pair.b.process)
             scu.send(pdus.command_pdu(pdus.store_rq()))
             piece = pdus.p_data(pdus.pdv(1, bytes(16370), command=False, last=False))
-            sent = scu.send_until_blocked(piece)
+            sent = scu.send_until_blocked(piece, quiet=0.5)
             memory.sample()
             for number in range(20):
                 other.send(pdus.command_pdu(pdus.echo_rq(number), 3))
@@ -81,6 +82,18 @@ def test_a_target_that_stops_reading_holds_up_its_own_requestor_only(make_pair: 
             answering.close()
     assert sent < 64 << 20
     assert max(memory.growth()) < 32 << 20
+
+
+def test_stops_cleanly_when_nats_goes_away_meanwhile(make_pair: PairFactory, small_nats: NatsServer) -> None:
+    """Both have something left to say to a server that does not answer, and then is gone."""
+    pair = make_pair(nats_url=small_nats.url)
+    small_nats.process.signal(signal.SIGSTOP)
+    for proxy in pair.proxies():
+        proxy.process.signal(signal.SIGTERM)
+    for proxy in pair.proxies():
+        proxy.wait_for("stopping")
+    small_nats.process.kill()
+    assert [proxy.process.wait() for proxy in pair.proxies()] == [0, 0]
 
 
 def test_a_request_larger_than_max_payload(make_pair: PairFactory, small_nats: NatsServer, tmp_path: Path) -> None:
@@ -97,3 +110,29 @@ def test_a_request_larger_than_max_payload(make_pair: PairFactory, small_nats: N
 def negotiated(output: str) -> str:
     """The dump of the A-ASSOCIATE-AC and what follows it."""
     return output[output.index("BEGIN A-ASSOCIATE-AC") :]
+
+
+@pytest.mark.parametrize("window", [65536, 1 << 20, 4 << 20, 64 << 20], ids=lambda size: f"{size >> 10}KiB")
+def test_a_target_that_reads_again_gets_everything(make_pair: PairFactory, window: int) -> None:
+    """However small the window is beside the buffers of the target's socket, credit comes once the bytes have left."""
+    target = Target(port=free_port())
+    env = {"DIMSE_WINDOW_SIZE": str(window)}
+    piece = pdus.p_data(pdus.pdv(1, bytes(16370), command=False, last=False))
+    more = piece * 1000
+    command = pdus.command_pdu(pdus.store_rq())
+    with Acceptor(target.port) as acceptor, ThreadPoolExecutor(1) as pool:
+        pair = make_pair(target_b=target, env_a=env, env_b=env)
+        with connect(pair.a.port) as scu:
+            scu.send(pdus.rq(pdus.proposed(1, pdus.CT_STORAGE, pdus.IMPLICIT)))
+            scp = acceptor.accept()
+            scp.send(pdus.simple_ac(scp.expect(pdus.RQ)))
+            scu.expect(pdus.AC)
+            scu.send(command)
+            sent = scu.send_until_blocked(piece, quiet=0.5)
+            # The last piece may have been taken in part.
+            rest = piece[sent % len(piece) :] + more
+            sending = pool.submit(scu.send, rest)
+            received = scp.read(len(command) + sent + len(rest))
+            sending.result()
+            scp.close()
+    assert received == command + piece * ((sent + len(rest)) // len(piece))

@@ -10,8 +10,8 @@ from dimse_proxy.proxy.acceptor_relay import AcceptorRelay
 from dimse_proxy.proxy.admission import Admission
 from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal, Side
 from dimse_proxy.proxy.policy import Policy, Target
-from dimse_proxy.proxy.relay import RelaySettings
 from dimse_proxy.proxy.requestor_relay import RequestorRelay
+from dimse_proxy.proxy.timers import RelaySettings
 from dimse_proxy.upper_layer.codec import encode_associate_accept, encode_associate_request
 from dimse_proxy.upper_layer.implementation import own_user_information
 from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest, ContextResult, ProposedContext
@@ -60,6 +60,7 @@ class EndPoint:
     written: bytearray = field(default_factory=bytearray)
     calls: list[str] = field(default_factory=list)
     unsent: int = 0
+    is_waiting: bool = True
 
     def writelines(self, parts: Sequence[bytes | memoryview]) -> None:
         for part in parts:
@@ -79,6 +80,9 @@ class EndPoint:
 
     def connect(self) -> None:
         self.calls.append("connect")
+
+    def set_waiting(self, is_waiting: bool) -> None:
+        self.is_waiting = is_waiting
 
     def open_session(self, info: Mapping[str, str], now: float) -> "Session":
         self.calls.append("open")
@@ -136,6 +140,9 @@ class Audience:
     accepted: list[AssociateAccept] = field(default_factory=list)
     idle: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
+    turned_away: list[str] = field(default_factory=list)
+    operations: list[tuple[str, bool]] = field(default_factory=list)
+    """Service that was refused, and whether it came from the end point."""
 
     def association_requested(self, record: AssociationRecord, request: AssociateRequest) -> None:
         self.requested.append(request)
@@ -157,6 +164,12 @@ class Audience:
 
     def association_ended(self, record: AssociationRecord, ending: Ending) -> None:
         self.endings.append(ending)
+
+    def operation_refused(self, record: AssociationRecord, service: str, *, from_end_point: bool) -> None:
+        self.operations.append((service, from_end_point))
+
+    def connection_turned_away(self, record: AssociationRecord, cause: str) -> None:
+        self.turned_away.append(cause)
 
     def connection_idle(self, record: AssociationRecord, cause: str) -> None:
         self.idle.append(cause)

@@ -6,7 +6,9 @@ from ipaddress import ip_network
 import pytest
 
 from dimse_proxy.dimse.services import echo_request
-from dimse_proxy.proxy.relay import FLUSH_BOUND, RelaySettings
+from dimse_proxy.proxy.admission import Applicant
+from dimse_proxy.proxy.hooks import Side
+from dimse_proxy.proxy.timers import FLUSH_BOUND, RelaySettings
 from dimse_proxy.upper_layer.codec import (
     encode_abort,
     encode_associate_reject,
@@ -129,7 +131,7 @@ def test_a_host_that_is_not_allowed_is_rejected() -> None:
 
 def test_the_limit_counts_running_associations_only() -> None:
     stage = acceptor_stage(limit=1)
-    stage.admission.enter()
+    stage.admission.enter(Applicant(side=Side.ACCEPTOR, calling="OTHER"))
     stage.ask()
     assert stage.end_point.taken() == rejection(2, 3, 2)
     assert stage.admission.active == 1

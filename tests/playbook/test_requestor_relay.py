@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 
 from dimse_proxy.dimse.command_set import CommandSet
-from dimse_proxy.proxy.relay import RelaySettings
+from dimse_proxy.proxy.admission import Applicant
+from dimse_proxy.proxy.hooks import Side
+from dimse_proxy.proxy.timers import RelaySettings
 from dimse_proxy.upper_layer.codec import (
     encode_abort,
     encode_associate_reject,
@@ -114,7 +116,7 @@ def test_no_target_is_refused() -> None:
 
 def test_the_limit_is_refused_through_the_tunnel() -> None:
     stage = requestor_stage(limit=1)
-    stage.admission.enter()
+    stage.admission.enter(Applicant(side=Side.REQUESTOR, calling="OTHER"))
     stage.relay.opened(0.5)
     assert stage.session.aborted is not None
     assert stage.session.aborted["refused"] == "limit"
@@ -203,7 +205,7 @@ def keep_verification(syntax: str, transfer: tuple[str, ...]) -> tuple[str, ...]
 
 
 def test_this_sides_filter_is_put_back_into_the_answer() -> None:
-    stage = requestor_stage(dataclasses.replace(POLICY, decide_context=keep_verification))
+    stage = requestor_stage(dataclasses.replace(POLICY, decide_context_in=keep_verification))
     stage.ask(request(syntaxes=(CT, VERIFICATION)))
     stage.relay.connected(1.5)
     stage.end_point.taken()
@@ -212,7 +214,7 @@ def test_this_sides_filter_is_put_back_into_the_answer() -> None:
 
 
 def test_nothing_left_is_told_to_the_other_side() -> None:
-    stage = requestor_stage(dataclasses.replace(POLICY, decide_context=keep_verification))
+    stage = requestor_stage(dataclasses.replace(POLICY, decide_context_in=keep_verification))
     stage.ask(request(syntaxes=(CT, MOVE)))
     assert stage.session.aborted is not None
     assert stage.session.aborted["refused"] == "no-context"

@@ -11,7 +11,8 @@ from typing import Final
 import typer
 from pydantic import SecretStr
 
-from dimse_proxy.config.contexts import ContextFilter, Service, UidList, load_contexts
+from dimse_proxy.config.contexts import ContextFilter, Service, UidList, load_both
+from dimse_proxy.config.material import load_material
 from dimse_proxy.config.problems import shown
 from dimse_proxy.config.settings import FIELD_OF, SECRETS, ReviewedSettings, review_settings
 from dimse_proxy.config.values import ANY, EVERY_NETWORK
@@ -25,17 +26,28 @@ def run(*, environ: Mapping[str, str], env_file: Path | None) -> int:
     """Show the settings; return the exit code: 0 when they are right, 1 when not."""
     reviewed = review_settings(environ, env_file)
     problems = list(reviewed.problems)
-    folder = reviewed.settings.config_path
+    folder, folder_in = reviewed.settings.config_path, reviewed.settings.config_path_in
     contexts_lines: list[str] = []
-    if "DIMSE_CONFIG_PATH" not in reviewed.wrong:
+    try:
+        contexts, contexts_in = load_both(reviewed.settings)
+    except ConfigError as error:
+        problems += error.problems
+    else:
+        contexts_lines = describe_contexts(contexts, folder)
+        if folder_in is not None:
+            contexts_lines += describe_contexts(contexts_in, folder_in)
+    warnings = list(reviewed.variables.warnings)
+    if not reviewed.problems:
         try:
-            contexts_lines = describe_contexts(load_contexts(folder), folder)
+            material = load_material(reviewed.settings, reviewed.variables.origins)
         except ConfigError as error:
             problems += error.problems
+        else:
+            warnings += material.notes
     _write_table(list(rows_of(reviewed)))
     for line in contexts_lines:
         typer.echo(line)
-    for warning in reviewed.variables.warnings:
+    for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
     for problem in problems:
         typer.echo(f"problem: {problem}", err=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from dimse_proxy.config.nats_access import NatsAccess
+from dimse_proxy.config.secret_files import Secrets
 from dimse_proxy.config.settings import load_settings
 from dimse_proxy.observability.log import configure_logging
 from dimse_proxy.proxy.echo import EchoError, EchoProbe
@@ -30,13 +32,16 @@ def run(*, environ: Mapping[str, str], env_file: Path | None = None, called: str
     Raises:
         ConfigError: settings are wrong.
     """
-    settings = load_settings(environ, env_file, {}).settings
+    loaded = load_settings(environ, env_file, {})
+    settings = loaded.settings
+    access = NatsAccess(settings, Secrets(settings, loaded.origins))
+    access.check()
     configure_logging(settings.model_copy(update={"log_level": "ERROR"}))
     own = settings.own_ae_title or "DIMSEPROXY"
     instance = f"echo-{secrets.token_hex(4)}"
     probe = EchoProbe(
         tunnel=tunnel_of(settings, instance=instance, accepts=False),
-        options=nats_options_of(settings, name=f"dimse-proxy {settings.nats_subject_channel} {instance}"),
+        options=nats_options_of(settings, access, name=f"dimse-proxy {settings.nats_subject_channel} {instance}"),
         called=called or own,
         calling=own,
         timeout=settings.nats_reply_timeout,

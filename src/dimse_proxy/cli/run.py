@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from dimse_proxy.config.contexts import load_contexts
+from dimse_proxy.config.contexts import load_both
+from dimse_proxy.config.material import load_material
 from dimse_proxy.config.settings import review_settings
 from dimse_proxy.errors import ConfigError
 from dimse_proxy.observability.log import configure_logging
@@ -32,17 +33,17 @@ def run(*, environ: Mapping[str, str], env_file: Path | None = None, embedded_na
     overrides = {} if address is None else _embedded(*address)
     reviewed = review_settings(environ, env_file, overrides)
     problems = list(reviewed.problems)
-    if "DIMSE_CONFIG_PATH" not in reviewed.wrong:
-        try:
-            contexts = load_contexts(reviewed.settings.config_path)
-        except ConfigError as error:
-            problems += error.problems
+    try:
+        contexts, contexts_in = load_both(reviewed.settings)
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(problems)
+    material = load_material(reviewed.settings, reviewed.variables.origins)
     configure_logging(reviewed.settings)
     for warning in reviewed.variables.warnings:
         log.warning("%s", warning)
-    service = Service(reviewed.settings, contexts)
+    service = Service(reviewed.settings, material, contexts, contexts_in)
 
     async def main() -> None:
         async with AsyncExitStack() as stack:
@@ -60,7 +61,8 @@ def run(*, environ: Mapping[str, str], env_file: Path | None = None, embedded_na
 def _embedded(host: str, port: int) -> dict[str, str]:
     """The settings that lead to the embedded nats-server, whatever else is set."""
     where = f"[{host}]" if ":" in host else host
-    return {"DIMSE_NATS_URL": f"nats://{where}:{port}", "DIMSE_NATS_TLS_ENABLED": "false"}
+    tls = dict.fromkeys(("DIMSE_NATS_TLS_CA_FILE", "DIMSE_NATS_TLS_CERT_FILE", "DIMSE_NATS_TLS_KEY_FILE"), "")
+    return {"DIMSE_NATS_URL": f"nats://{where}:{port}", "DIMSE_NATS_TLS_ENABLED": "false", **tls}
 
 
 def parse_address(text: str) -> tuple[str, int]:

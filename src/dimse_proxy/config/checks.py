@@ -50,13 +50,77 @@ def _own_title(settings: "Settings", variables: Variables) -> str | None:
     )
 
 
-def _no_tls(settings: "Settings", variables: Variables) -> str | None:
-    name = "DIMSE_TLS_ENABLED" if settings.tls_enabled else "DIMSE_TARGET_TLS_ENABLED"
-    if not settings.tls_enabled and not settings.target_tls_enabled:
+def _key_store(settings: "Settings", variables: Variables) -> str | None:
+    if not settings.has_tls_listener or settings.tls_keystore is not None:
+        return None
+    name = "DIMSE_TLS_ENABLED" if settings.tls_enabled else "DIMSE_TLS_PORT"
+    return f"{given(name, variables)} needs the own key and certificate: DIMSE_TLS_KEYSTORE is not set."
+
+
+def _ports(settings: "Settings", variables: Variables) -> str | None:
+    if settings.tls_port != settings.port:
+        return None
+    return f"{given('DIMSE_TLS_PORT', variables)} is the plain port too: it must differ from DIMSE_PORT."
+
+
+def _client_auth(settings: "Settings", variables: Variables) -> str | None:
+    if settings.tls_client_auth in (None, "none") or settings.tls_truststore is not None:
         return None
     return (
-        f"{given(name, variables)}: this version does not offer TLS on DICOM connections yet, and does not start "
-        "without the TLS that is asked for; false is right."
+        f"{given('DIMSE_TLS_CLIENT_AUTH', variables)} needs the certificates to trust: DIMSE_TLS_TRUSTSTORE is not set."
+    )
+
+
+def _host_name(settings: "Settings", variables: Variables) -> str | None:
+    if not settings.has_tls_target or settings.verifies_hostname or settings.tls_truststore is not None:
+        return None
+    return (
+        f"{given('DIMSE_TLS_VERIFY_HOSTNAME', variables)} would take any certificate of a public authority for the "
+        "target's: DIMSE_TLS_TRUSTSTORE is not set."
+    )
+
+
+def _one_credential(settings: "Settings", variables: Variables) -> str | None:
+    forms = {
+        "DIMSE_NATS_AUTH_TOKEN": settings.nats_auth_token,
+        "DIMSE_NATS_USER": settings.nats_user,
+        "DIMSE_NATS_CREDS_FILE": settings.nats_creds_file,
+        "DIMSE_NATS_NKEY_FILE": settings.nats_nkey_file,
+    }
+    names = [name for name, value in forms.items() if value is not None]
+    if len(names) < 2:
+        return None
+    return f"{' and '.join(names)} are given together: one credential for NATS is right."
+
+
+def _user_and_password(settings: "Settings", variables: Variables) -> str | None:
+    return _together("DIMSE_NATS_USER", settings.nats_user, "DIMSE_NATS_PASSWORD", settings.nats_password)
+
+
+def _certificate_and_key(settings: "Settings", variables: Variables) -> str | None:
+    return _together(
+        "DIMSE_NATS_TLS_CERT_FILE", settings.nats_tls_cert_file, "DIMSE_NATS_TLS_KEY_FILE", settings.nats_tls_key_file
+    )
+
+
+def _together(first: str, first_value: object, second: str, second_value: object) -> str | None:
+    if (first_value is None) is (second_value is None):
+        return None
+    there, missing = (second, first) if first_value is None else (first, second)
+    return f"{there} is given without {missing}: both together are right."
+
+
+def _nats_tls_files(settings: "Settings", variables: Variables) -> str | None:
+    files = {
+        "DIMSE_NATS_TLS_CA_FILE": settings.nats_tls_ca_file,
+        "DIMSE_NATS_TLS_CERT_FILE": settings.nats_tls_cert_file,
+    }
+    names = [name for name, path in files.items() if path is not None]
+    if not names or not settings.nats_servers or settings.has_nats_tls:
+        return None
+    return (
+        f"{given(names[0], variables)} is for TLS, which is not asked for: DIMSE_NATS_TLS_ENABLED=true or tls:// in "
+        "DIMSE_NATS_URL is right."
     )
 
 
@@ -64,5 +128,12 @@ _CHECKS: Final = (
     _Check(frozenset({"DIMSE_NATS_URL", "DIMSE_NATS_TLS_ENABLED"}), _nats_server),
     _Check(frozenset({"DIMSE_TARGET_HOST"}), _target_title),
     _Check(frozenset({"DIMSE_AE", "DIMSE_CALLING_AE", "DIMSE_TARGET_HOST"}), _own_title),
-    _Check(frozenset({"DIMSE_TLS_ENABLED", "DIMSE_TARGET_TLS_ENABLED"}), _no_tls),
+    _Check(frozenset({"DIMSE_TLS_ENABLED", "DIMSE_TLS_PORT", "DIMSE_TLS_KEYSTORE"}), _key_store),
+    _Check(frozenset({"DIMSE_TLS_PORT", "DIMSE_PORT"}), _ports),
+    _Check(frozenset({"DIMSE_TLS_CLIENT_AUTH", "DIMSE_TLS_TRUSTSTORE"}), _client_auth),
+    _Check(frozenset({"DIMSE_TLS_ENABLED", "DIMSE_TARGET_TLS_ENABLED", "DIMSE_TLS_VERIFY_HOSTNAME"}), _host_name),
+    _Check(frozenset({"DIMSE_NATS_AUTH_TOKEN"}), _one_credential),
+    _Check(frozenset({"DIMSE_NATS_PASSWORD"}), _user_and_password),
+    _Check(frozenset(), _certificate_and_key),
+    _Check(frozenset({"DIMSE_NATS_URL", "DIMSE_NATS_TLS_ENABLED"}), _nats_tls_files),
 )

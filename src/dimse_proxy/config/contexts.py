@@ -15,11 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dimse_proxy.config.problems import shown
 from dimse_proxy.config.sop_classes import QUERY_SOP_CLASSES, SERVICE_SOP_CLASSES
 from dimse_proxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dimse_proxy.config.settings import Settings
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 
@@ -103,7 +106,33 @@ class ContextFilter:
         return tuple(service for service, listed in self.sop_classes.items() if abstract_syntax in listed.uids)
 
 
-def load_contexts(folder: Path) -> ContextFilter | None:
+def load_both(settings: "Settings") -> "tuple[ContextFilter | None, ContextFilter | None]":
+    """Read the folder for associations that are accepted here, and the one for those that arrive through the tunnel.
+
+    Raises:
+        ConfigError: as of `load_contexts`.
+    """
+    problems: list[str] = []
+    filters: list[ContextFilter | None] = []
+    for variable, folder in (
+        ("DIMSE_CONFIG_PATH", settings.config_path),
+        ("DIMSE_CONFIG_PATH_IN", settings.config_path_in),
+    ):
+        if folder is None:
+            continue
+        try:
+            filters.append(load_contexts(folder, variable=variable))
+        except ConfigError as error:
+            problems += error.problems
+        else:
+            if variable == "DIMSE_CONFIG_PATH_IN" and filters[-1] is None:
+                problems.append(f"{variable}={folder}: there is no such folder.")
+    if problems:
+        raise ConfigError(problems)
+    return filters[0], filters[-1]
+
+
+def load_contexts(folder: Path, *, variable: str = "DIMSE_CONFIG_PATH") -> ContextFilter | None:
     """Read the dimse-config folder; None when there is no such folder, and nothing is filtered.
 
     Raises:
@@ -114,9 +143,9 @@ def load_contexts(folder: Path) -> ContextFilter | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigError([f"DIMSE_CONFIG_PATH={folder}: {error.strerror or 'it cannot be read'}."]) from None
+        raise ConfigError([f"{variable}={folder}: {error.strerror or 'it cannot be read'}."]) from None
     if not is_folder:
-        raise ConfigError([f"DIMSE_CONFIG_PATH={folder}: this is not a folder."])
+        raise ConfigError([f"{variable}={folder}: this is not a folder."])
     problems: list[str] = []
     sop_classes = _read_lists({service: folder / service.sop_class_file for service in Service}, problems)
     transfer_syntaxes = _read_lists({service: folder / service.transfer_syntax_file for service in Service}, problems)
@@ -125,7 +154,7 @@ def load_contexts(folder: Path) -> ContextFilter | None:
             name for service in Service for name in (service.sop_class_file, service.transfer_syntax_file)
         )
         problems.append(
-            f"DIMSE_CONFIG_PATH={folder}: config folder without files. At least one of {names} is right, or no "
+            f"{variable}={folder}: config folder without files. At least one of {names} is right, or no "
             "folder at all to let everything pass."
         )
     if problems:

@@ -15,12 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from dimse_proxy.config.checks import check_together
 from dimse_proxy.config.problems import problems_of
 from dimse_proxy.config.sources import Origin, Variables, read_variables
+from dimse_proxy.config.tunnel_keys import read_tunnel_keys
 from dimse_proxy.config.values import (
     ANY,
     EVERY_NETWORK,
     AeTitle,
     AeTitles,
+    AssociateLength,
     Channel,
+    ClientAuthOrUnset,
     Count,
     Flag,
     FlagOrUnset,
@@ -31,12 +34,16 @@ from dimse_proxy.config.values import (
     LogLevel,
     MoveAliases,
     Networks,
+    Operations,
     Port,
+    PortOrUnset,
+    Rate,
     Seconds,
     SecondsOrOff,
     Secret,
     SubjectRoot,
     TlsVersions,
+    TunnelKeys,
     WindowSize,
     Words,
     read_nats_server,
@@ -73,6 +80,23 @@ class Settings(BaseModel):
     allowed_hosts: Networks = Field(default=EVERY_NETWORK, validation_alias="DIMSE_ALLOWED_HOSTS")
     """Networks that may open an association here; `*` has become 0.0.0.0/0 and ::/0."""
 
+    allowed_operations_out: Operations = Field(default=(ANY,), validation_alias="DIMSE_ALLOWED_OPERATIONS_OUT")
+    """DIMSE operations that AEs of this network may ask the other side for; `*` for any, `!` before what is not."""
+    proxy_protocol: Flag = Field(default=False, validation_alias="DIMSE_PROXY_PROTOCOL")
+    """Each connection begins with a header of a load balancer that says whose it is."""
+
+    # What the other side may ask of this one.
+    allowed_calling_aes_in: AeTitles = Field(default=(ANY,), validation_alias="DIMSE_ALLOWED_CALLING_AES_IN")
+    """Calling AE titles of the other side that may ask for an association with the target; `*` for any."""
+    allowed_called_aes_in: AeTitles = Field(default=(ANY,), validation_alias="DIMSE_ALLOWED_CALLED_AES_IN")
+    """AE titles that the other side may call; `*` for any."""
+    allowed_hosts_in: Networks = Field(default=EVERY_NETWORK, validation_alias="DIMSE_ALLOWED_HOSTS_IN")
+    """Networks of the other side that may ask, by what its proxy tells; `*` has become 0.0.0.0/0 and ::/0."""
+    allowed_operations_in: Operations = Field(default=(ANY,), validation_alias="DIMSE_ALLOWED_OPERATIONS_IN")
+    """DIMSE operations that AEs of the other side may ask this one for; `*` for any, `!` before what is not."""
+    config_path_in: Path | None = Field(default=None, validation_alias="DIMSE_CONFIG_PATH_IN")
+    """The folder with the presentation contexts of associations that arrive through the tunnel; None: `config_path`."""
+
     # The target.
     target_ae: AeTitle = Field(default="DCM4CHEE", validation_alias="DIMSE_TARGET_AE")
     """AE title to call for associations that arrive from the other side."""
@@ -88,6 +112,20 @@ class Settings(BaseModel):
     """URLs with scheme and, but for ws and wss, port. Never empty after `load_settings`; never hold a credential."""
     nats_auth_token: Secret | None = Field(default=None, validation_alias="DIMSE_NATS_AUTH_TOKEN")
     """The credential; `credentials.nats_credentials` says how it is presented."""
+    nats_user: str | None = Field(default=None, validation_alias="DIMSE_NATS_USER")
+    """User, with `nats_password`."""
+    nats_password: Secret | None = Field(default=None, validation_alias="DIMSE_NATS_PASSWORD")
+    """Password of `nats_user`."""
+    nats_creds_file: Path | None = Field(default=None, validation_alias="DIMSE_NATS_CREDS_FILE")
+    """Credentials file: a user's JWT and the seed of its NKey."""
+    nats_nkey_file: Path | None = Field(default=None, validation_alias="DIMSE_NATS_NKEY_FILE")
+    """File with the seed of a user's NKey."""
+    nats_tls_ca_file: Path | None = Field(default=None, validation_alias="DIMSE_NATS_TLS_CA_FILE")
+    """Authorities that sign the servers' certificates; None for those that the system trusts."""
+    nats_tls_cert_file: Path | None = Field(default=None, validation_alias="DIMSE_NATS_TLS_CERT_FILE")
+    """Own certificate and its chain towards NATS, with `nats_tls_key_file`."""
+    nats_tls_key_file: Path | None = Field(default=None, validation_alias="DIMSE_NATS_TLS_KEY_FILE")
+    """Key of `nats_tls_cert_file`."""
     nats_subject_root: SubjectRoot = Field(default="DIMSE", validation_alias="DIMSE_NATS_SUBJECT_ROOT")
     """Root of every subject."""
     nats_subject_channel: Channel = Field(default="A", validation_alias="DIMSE_NATS_SUBJECT_CHANNEL")
@@ -102,10 +140,22 @@ class Settings(BaseModel):
     """Bytes of one session that may be under way in one direction."""
     resume_timeout: Seconds = Field(default=60.0, validation_alias="DIMSE_RESUME_TIMEOUTSECONDS")
     """Seconds after which a peer that is not heard is lost."""
+    tunnel_key: TunnelKeys | None = Field(default=None, validation_alias="DIMSE_TUNNEL_KEY")
+    """One key or two that both sides share; `tunnel_keys` reads them. None: sessions are not encrypted."""
 
     # Limits of an association.
     max_associations: Count = Field(default=1024, validation_alias="DIMSE_MAX_ASSOCIATIONS")
     """Associations at the same time, accepted and requested together, in this process; 0 for no limit."""
+    max_associations_per_calling_ae: Count = Field(default=0, validation_alias="DIMSE_MAX_ASSOCIATIONS_PER_CALLING_AE")
+    """Associations of one calling AE title at the same time, for each direction; 0 for no limit."""
+    max_associations_per_host: Count = Field(default=0, validation_alias="DIMSE_MAX_ASSOCIATIONS_PER_HOST")
+    """Associations of one host of the local network at the same time; 0 for no limit."""
+    max_association_rate: Rate = Field(default=0.0, validation_alias="DIMSE_MAX_ASSOCIATION_RATE")
+    """New associations a second, for each direction; 0 for no limit."""
+    max_unassociated_connections: Count = Field(default=512, validation_alias="DIMSE_MAX_UNASSOCIATED_CONNECTIONS")
+    """Connections without an association; beyond it the oldest makes room. 0 for no limit."""
+    max_associate_length: AssociateLength = Field(default=1 << 20, validation_alias="DIMSE_MAX_ASSOCIATE_LENGTH")
+    """Bytes of the longest A-ASSOCIATE-RQ or -AC that is taken."""
     artim_timeout: Seconds = Field(default=30.0, validation_alias="DIMSE_ARTIM_TIMEOUTSECONDS")
     """ARTIM timer, seconds (PS3.8 9.1.4)."""
     connect_timeout: Seconds = Field(default=10.0, validation_alias="DIMSE_CONNECT_TIMEOUTSECONDS")
@@ -123,7 +173,9 @@ class Settings(BaseModel):
 
     # TLS on DICOM connections.
     tls_enabled: Flag = Field(default=False, validation_alias="DIMSE_TLS_ENABLED")
-    """TLS for DICOM on the local network."""
+    """TLS for DICOM on the local network: of `port`, unless `tls_port` is there, and of the target."""
+    tls_port: PortOrUnset = Field(default=None, validation_alias="DIMSE_TLS_PORT")
+    """Port of a TLS listener beside the plain one on `port`."""
     target_tls_enabled: FlagOrUnset = Field(default=None, validation_alias="DIMSE_TARGET_TLS_ENABLED")
     """TLS towards the target where it differs from `tls_enabled`."""
     tls_keystore: Path | None = Field(default=None, validation_alias="DIMSE_TLS_KEYSTORE")
@@ -132,16 +184,28 @@ class Settings(BaseModel):
     """Format of the key store."""
     tls_keystore_password: Secret | None = Field(default=None, validation_alias="DIMSE_TLS_KEYSTORE_PASSWORD")
     """Password of the key store."""
+    tls_keystore_alias: str | None = Field(default=None, validation_alias="DIMSE_TLS_KEYSTORE_ALIAS")
+    """Alias of the key; None for the first one."""
     tls_truststore: Path | None = Field(default=None, validation_alias="DIMSE_TLS_TRUSTSTORE")
     """Trusted certificates."""
     tls_truststore_type: KeyStoreType = Field(default="PKCS12", validation_alias="DIMSE_TLS_TRUSTSTORE_TYPE")
     """Format of the trust store."""
     tls_truststore_password: Secret | None = Field(default=None, validation_alias="DIMSE_TLS_TRUSTSTORE_PASSWORD")
     """Password of the trust store."""
-    tls_protocol_versions: TlsVersions = Field(default=("TLSv1.2",), validation_alias="DIMSE_TLS_PROTOCOL_VERSIONS")
+    tls_client_auth: ClientAuthOrUnset = Field(default=None, validation_alias="DIMSE_TLS_CLIENT_AUTH")
+    """Whether who calls must show a certificate; `effective_client_auth` has the default."""
+    tls_verify_hostname: FlagOrUnset = Field(default=None, validation_alias="DIMSE_TLS_VERIFY_HOSTNAME")
+    """Whether the target's certificate must be for `target_host`; `verifies_hostname` has the default."""
+    tls_protocol_versions: TlsVersions = Field(
+        default=("TLSv1.2", "TLSv1.3"), validation_alias="DIMSE_TLS_PROTOCOL_VERSIONS"
+    )
     """TLS versions that may be negotiated."""
     tls_cipher_suites: Words = Field(default=(), validation_alias="DIMSE_TLS_CIPHER_SUITES")
     """Exactly these suites, by their JSSE names; empty for the suites of PS3.15 B.12."""
+    tls_handshake_timeout: Seconds = Field(default=10.0, validation_alias="DIMSE_TLS_HANDSHAKE_TIMEOUTSECONDS")
+    """Seconds that a TLS handshake may take."""
+    tls_max_handshakes: Count = Field(default=256, validation_alias="DIMSE_TLS_MAX_HANDSHAKES")
+    """Connections that came in and have not finished their handshake, at the same time; 0 for no limit."""
 
     # Logs.
     log_level: LogLevel = Field(default="INFO", validation_alias="DIMSE_LOG_LEVEL")
@@ -171,13 +235,52 @@ class Settings(BaseModel):
         """The other side's channel."""
         return "B" if self.nats_subject_channel == "A" else "A"
 
+    @property
+    def tunnel_keys(self) -> tuple[bytes, ...]:
+        """The keys of `tunnel_key`, 32 bytes each, the one to use first; empty without one."""
+        return () if self.tunnel_key is None else read_tunnel_keys(self.tunnel_key.get_secret_value())
+
+    @property
+    def has_nats_tls(self) -> bool:
+        """Whether servers of NATS are spoken to with TLS."""
+        return any(url.startswith(("tls:", "wss:")) for url in self.nats_servers)
+
+    @property
+    def has_tls_listener(self) -> bool:
+        """Whether a port takes TLS: `tls_port`, or else `port`."""
+        return self.tls_enabled or self.tls_port is not None
+
+    @property
+    def has_tls_target(self) -> bool:
+        """Whether there is a target, and TLS towards it."""
+        wanted = self.tls_enabled if self.target_tls_enabled is None else self.target_tls_enabled
+        return wanted and self.target_host is not None
+
+    @property
+    def effective_client_auth(self) -> str:
+        """`required`, `optional` or `none`: without setting, required where there is a trust store."""
+        return self.tls_client_auth or ("none" if self.tls_truststore is None else "required")
+
+    @property
+    def verifies_hostname(self) -> bool:
+        """Without setting, only where everything that the system trusts is trusted."""
+        return self.tls_truststore is None if self.tls_verify_hostname is None else self.tls_verify_hostname
+
 
 FIELD_OF: Final[Mapping[str, str]] = MappingProxyType(
     {str(field.validation_alias): name for name, field in Settings.model_fields.items()}
 )
 """Variable -> field of `Settings`."""
 
-SECRETS: Final = frozenset({"DIMSE_NATS_AUTH_TOKEN", "DIMSE_TLS_KEYSTORE_PASSWORD", "DIMSE_TLS_TRUSTSTORE_PASSWORD"})
+SECRETS: Final = frozenset(
+    {
+        "DIMSE_NATS_AUTH_TOKEN",
+        "DIMSE_TLS_KEYSTORE_PASSWORD",
+        "DIMSE_TLS_TRUSTSTORE_PASSWORD",
+        "DIMSE_NATS_PASSWORD",
+        "DIMSE_TUNNEL_KEY",
+    }
+)
 """Variables that may also come from the file that the same name with `_FILE` appended tells."""
 
 

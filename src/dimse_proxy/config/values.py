@@ -14,12 +14,29 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from dimse_proxy.config.tunnel_keys import read_tunnel_keys
+
 Network: TypeAlias = IPv4Network | IPv6Network
 
 ANY: Final = "*"
 """In a list of AE titles or addresses: all of them."""
 
 EVERY_NETWORK: Final[tuple[Network, ...]] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
+OPERATIONS: Final = (
+    "C-ECHO",
+    "C-STORE",
+    "C-FIND",
+    "C-MOVE",
+    "C-GET",
+    "N-EVENT-REPORT",
+    "N-GET",
+    "N-SET",
+    "N-ACTION",
+    "N-CREATE",
+    "N-DELETE",
+)
+"""The DIMSE services of PS3.7, by name."""
 
 _AE_TITLE_LENGTH: Final = 16  # PS3.5 Table 6.2-1, value representation AE
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
@@ -83,6 +100,21 @@ def split_networks(value: object) -> object:
     if isinstance(items, tuple) and ANY in items:
         return EVERY_NETWORK
     return items
+
+
+def check_operation(value: str) -> str:
+    """Return a DIMSE operation by the name of its service (`C-STORE`), `*`, or one with a `!` before it."""
+    word = value.upper()
+    if word != ANY and word.removeprefix("!") not in OPERATIONS:
+        raise ValueError(f"{value!r} is no DIMSE operation: {', '.join(OPERATIONS)} are right, and * for all")
+    return word
+
+
+def check_operations(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the list when it allows something that can be left out of it."""
+    if all(word.startswith("!") for word in value):
+        raise ValueError("it only says what is not allowed: *,!N-DELETE is right for all but N-DELETE")
+    return value
 
 
 def check_subject_root(value: str) -> str:
@@ -175,11 +207,19 @@ Networks = Annotated[
     Field(min_length=1),
     Expects("one or more addresses or networks are right, or *"),
 ]
+Operations = Annotated[
+    tuple[Annotated[str, AfterValidator(check_operation)], ...],
+    BeforeValidator(split_list),
+    Field(min_length=1),
+    AfterValidator(check_operations),
+    Expects("one or more DIMSE operations are right, or *"),
+]
 Words = Annotated[tuple[str, ...], BeforeValidator(split_list)]
 MoveAliases = Annotated[Mapping[str, str], BeforeValidator(read_move_aliases), AfterValidator(MappingProxyType)]
 Flag = Annotated[bool, Expects("true or false is right")]
 FlagOrUnset = Annotated[bool | None, Expects("true or false is right")]
 Port = Annotated[int, Field(ge=1, le=65535), Expects("a port is a number from 1 to 65535")]
+PortOrUnset = Annotated[int | None, Field(ge=1, le=65535), Expects("a port is a number from 1 to 65535")]
 Seconds = Annotated[
     float, Field(gt=0, allow_inf_nan=False), Expects("a number of seconds greater than 0 is right, 30 or 0.5")
 ]
@@ -187,11 +227,22 @@ SecondsOrOff = Annotated[
     float, Field(ge=0, allow_inf_nan=False), Expects("a number of seconds is right, 0 for no limit")
 ]
 Count = Annotated[int, Field(ge=0), Expects("a whole number is right, 0 for no limit")]
+Rate = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), Expects("a number of associations a second is right, 0 for no limit")
+]
+AssociateLength = Annotated[int, Field(ge=4096), Expects("a number of bytes is right, at least 4096")]
 FrameSize = Annotated[int, Field(ge=1024), Expects("a number of bytes is right, at least 1024")]
 WindowSize = Annotated[int, Field(ge=65536), Expects("a number of bytes is right, at least 65536")]
 SubjectRoot = Annotated[str, AfterValidator(check_subject_root)]
 Channel = Annotated[Literal["A", "B"], Expects("a channel is A or B")]
-KeyStoreType = Annotated[Literal["PKCS12", "JKS"], BeforeValidator(_upper), Expects("PKCS12 or JKS is right")]
+KeyStoreType = Annotated[
+    Literal["PKCS12", "JKS", "PEM"], BeforeValidator(_upper), Expects("PKCS12, JKS or PEM is right")
+]
+ClientAuthOrUnset = Annotated[
+    Literal["required", "optional", "none"] | None,
+    BeforeValidator(_lower),
+    Expects("required, optional or none is right"),
+]
 TlsVersion = Literal["TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 TlsVersions = Annotated[
     tuple[TlsVersion, ...],
@@ -206,3 +257,12 @@ LogLevel = Annotated[
 ]
 LogFormat = Annotated[Literal["auto", "text", "json"], BeforeValidator(_lower), Expects("auto, text or json is right")]
 Secret: TypeAlias = SecretStr
+
+
+def check_tunnel_keys(value: SecretStr) -> SecretStr:
+    """Return the value if it is one or two tunnel keys."""
+    read_tunnel_keys(value.get_secret_value())
+    return value
+
+
+TunnelKeys = Annotated[SecretStr, AfterValidator(check_tunnel_keys)]

@@ -3,7 +3,7 @@
 No line holds anything of a data set: commands are named by service, SOP class and status only.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -12,9 +12,18 @@ from dimse_proxy.dimse.command_set import CommandSet
 from dimse_proxy.dimse.status import status_class, status_name
 from dimse_proxy.dimse.tracking import MessageSeen, ServiceCount
 from dimse_proxy.dimse.uids import uid_name
+from dimse_proxy.observability.flood import Flood
 from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal, Side
+from dimse_proxy.proxy.refusals import RefusalCode, tunnel_cause
 from dimse_proxy.upper_layer.dump import describe_accept, describe_request
-from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest, ContextResult, ProposedContext
+from dimse_proxy.upper_layer.pdu import (
+    AssociateAccept,
+    AssociateRequest,
+    ContextResult,
+    ProposedContext,
+    UserIdentityRequest,
+    UserItem,
+)
 
 RESULTS: Final = {
     1: "refused by the user",
@@ -28,13 +37,30 @@ RESULTS: Final = {
 class AssociationLog:
     """Writes what happens to associations, peers and the NATS connection to the log."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_tunnel_sealed: bool = True) -> None:
+        """Writes to structlog.
+
+        Args:
+            is_tunnel_sealed: False if whoever runs NATS can read what crosses: the first user identity is a warning.
+        """
+        self._is_identity_safe = is_tunnel_sealed
+        self._floods: Final = {kind: Flood() for kind in (RefusalCode.RATE, "turned-away", "stranger")}
         self._log: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger("dimse_proxy")
 
     # `proxy.hooks.Observer`
 
     def association_requested(self, record: AssociationRecord, request: AssociateRequest) -> None:
-        """The request with every context, at debug."""
+        """The request with every context, at debug; a user identity that crosses unsealed, once, for everybody."""
+        if not self._is_identity_safe and any(map(_is_credential, request.user_information)):
+            self._is_identity_safe = True
+            self._log.warning(
+                "user identity without tunnel key",
+                cause="an association request brings a password, a ticket or a token, and whoever runs NATS can read "
+                "it; DIMSE_TUNNEL_KEY encrypts it. This is said once.",
+                calling=record.calling,
+                called=record.called,
+                peer=record.peer,
+            )
         if self._log.is_enabled_for(10):
             sign = "<" if record.side is Side.ACCEPTOR else ">"
             for line in describe_request(request, name=uid_name):
@@ -69,7 +95,10 @@ class AssociationLog:
                 )
 
     def association_refused(self, record: AssociationRecord, refusal: Refusal) -> None:
-        """The one line of an association that was not accepted."""
+        """The one line of an association that was not accepted; of a flood of them one a second."""
+        left_out = self._floods[refusal.code].left_out() if refusal.code in self._floods else 0
+        if left_out is None:
+            return
         self._log.warning(
             "association refused",
             side=str(record.side),
@@ -83,6 +112,7 @@ class AssociationLog:
             code=str(refusal.code),
             cause=refusal.cause,
             session=record.session or None,
+            left_out=left_out or None,
         )
 
     def message_seen(self, record: AssociationRecord, message: MessageSeen) -> None:
@@ -97,6 +127,19 @@ class AssociationLog:
                 session=record.session or None,
             )
 
+    def operation_refused(self, record: AssociationRecord, service: str, *, from_end_point: bool) -> None:
+        """The first of each service in an association; the others at debug."""
+        is_first = record.operations_refused.get(service) == 1
+        (self._log.warning if is_first else self._log.debug)(
+            "operation refused",
+            operation=service,
+            by="DIMSE_ALLOWED_OPERATIONS_OUT" if from_end_point else "DIMSE_ALLOWED_OPERATIONS_IN",
+            calling=record.calling,
+            called=record.called,
+            peer=record.peer,
+            session=record.session or None,
+        )
+
     def association_ended(self, record: AssociationRecord, ending: Ending) -> None:
         """The one line of an association that is over."""
         write = self._log.info if ending.is_released else self._log.warning
@@ -108,6 +151,7 @@ class AssociationLog:
             peer=record.peer,
             target=record.target or None,
             services="; ".join(_services(ending.services)) or "none",
+            operations_refused=_counts(record.operations_refused) or None,
             bytes_from_requestor=record.bytes_from_requestor,
             bytes_from_acceptor=record.bytes_from_acceptor,
             duration=round(ending.duration, 3),
@@ -119,9 +163,18 @@ class AssociationLog:
         """Load balancers and probes do this all day: debug only."""
         self._log.debug("connection without an association request", peer=record.peer, cause=cause)
 
+    def connection_turned_away(self, record: AssociationRecord, cause: str) -> None:
+        """Too many wait; one line a second."""
+        self._sparingly("turned-away", "connection without an association request ended", record, cause)
+
     def stranger_called(self, record: AssociationRecord, cause: str) -> None:
-        """Something that does not speak DICOM."""
-        self._log.warning("not a DICOM peer", peer=record.peer, cause=cause)
+        """Something that does not speak DICOM; one line a second."""
+        self._sparingly("stranger", "not a DICOM peer", record, cause)
+
+    def _sparingly(self, kind: str, text: str, record: AssociationRecord, cause: str) -> None:
+        left_out = self._floods[kind].left_out()
+        if left_out is not None:
+            self._log.warning(text, peer=record.peer, cause=cause, left_out=left_out or None)
 
     # `proxy.exchange.PeerObserver`
 
@@ -132,6 +185,10 @@ class AssociationLog:
     def peer_lost(self, channel: str, instance: str, code: str) -> None:
         """It went away, or is not heard any more."""
         self._log.warning("peer lost", channel=channel, instance=instance, cause=code)
+
+    def peer_refused(self, channel: str, instance: str, code: str) -> None:
+        """It is there, and cannot be talked to."""
+        self._log.warning("peer refused", channel=channel, instance=instance, cause=tunnel_cause(code, channel, ""))
 
     def nats_connected(self, server: str, max_payload: int) -> None:
         """Connected, subscribed and flushed."""
@@ -168,6 +225,15 @@ def _contexts_named(proposed: Sequence[ProposedContext], results: dict[int, Cont
         for context in proposed
         if context.context_id in results
     ]
+
+
+def _counts(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in numbers.items())
+
+
+def _is_credential(item: UserItem) -> bool:
+    """Tell whether a sub-item proves who somebody is, more than naming them (PS3.7 D.3.3.7)."""
+    return isinstance(item, UserIdentityRequest) and (item.identity_type != 1 or bool(item.secondary_field))
 
 
 def _services(counts: Sequence[ServiceCount]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, cast
 
 from dimse_proxy.proxy.acceptor_relay import AcceptorRelay
 from dimse_proxy.proxy.admission import Admission
@@ -11,8 +11,8 @@ from dimse_proxy.proxy.hooks import AssociationRecord, Observer, Side
 from dimse_proxy.proxy.leg import Leg
 from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.ports import SessionPort
-from dimse_proxy.proxy.relay import RelaySettings
-from dimse_proxy.transports.tcp import TcpConnection
+from dimse_proxy.proxy.timers import RelaySettings
+from dimse_proxy.transports.streams import StreamConnection
 
 
 class AcceptorLeg(Leg[AcceptorRelay]):
@@ -20,16 +20,26 @@ class AcceptorLeg(Leg[AcceptorRelay]):
 
     def __init__(
         self,
-        connection: TcpConnection,
+        connection: StreamConnection,
         *,
         channel: str,
         exchange: Exchange,
         loop: asyncio.AbstractEventLoop,
+        set_waiting: Callable[["AcceptorLeg", bool], None],
         over: Callable[["Leg[AcceptorRelay]"], None],
     ) -> None:
         super().__init__(exchange=exchange, loop=loop, over=over)
         self._connection = connection
         self._channel: Final = channel
+        self._set_waiting: Final = set_waiting
+
+    def set_waiting(self, is_waiting: bool) -> None:
+        """Tells the acceptor whether this is a connection without an association."""
+        self._set_waiting(self, is_waiting)
+
+    def turn_away(self) -> None:
+        """Ends a connection without an association."""
+        self._tell(self.relay.turned_away)
 
     def open_session(self, info: Mapping[str, str], _now: float) -> SessionPort:
         """Opens a session to the other channel."""
@@ -51,7 +61,21 @@ class Acceptor:
         exchange: Exchange,
         loop: asyncio.AbstractEventLoop,
         over: Callable[[Leg[AcceptorRelay]], None],
+        max_waiting: int = 0,
     ) -> None:
+        """Makes legs with all that they need.
+
+        Args:
+            channel: of the other side.
+            policy: of this proxy.
+            admission: limits.
+            settings: time-outs.
+            observer: is told of everything.
+            exchange: opens sessions.
+            loop: runs them.
+            over: told of each leg that is over.
+            max_waiting: connections without an association; beyond it the oldest makes room. 0 for no limit.
+        """
         self._channel: Final = channel
         self._policy: Final = policy
         self._admission: Final = admission
@@ -60,12 +84,21 @@ class Acceptor:
         self._exchange: Final = exchange
         self._loop: Final = loop
         self._over: Final = over
+        self._max_waiting: Final = max_waiting
+        self._waiting: Final[dict[AcceptorLeg, None]] = {}  # without an association, oldest first
         self.legs: Final[set[Leg[AcceptorRelay]]] = set()
 
-    def connection_made(self, connection: TcpConnection) -> AcceptorLeg:
+    def connection_made(self, connection: StreamConnection) -> AcceptorLeg:
         """A connection came in; the leg is its handler."""
+        if self._max_waiting and len(self._waiting) >= self._max_waiting:
+            self._turn_oldest_away()
         leg = AcceptorLeg(
-            connection, channel=self._channel, exchange=self._exchange, loop=self._loop, over=self._leg_over
+            connection,
+            channel=self._channel,
+            exchange=self._exchange,
+            loop=self._loop,
+            set_waiting=self._set_waiting,
+            over=self._leg_over,
         )
         leg.relay = AcceptorRelay(
             record=AssociationRecord(side=Side.ACCEPTOR, started=self._loop.time(), peer=str(connection.peer_address)),
@@ -78,9 +111,22 @@ class Acceptor:
             now=self._loop.time(),
         )
         self.legs.add(leg)
+        self._waiting[leg] = None
         leg.start()
         return leg
 
+    def _turn_oldest_away(self) -> None:
+        """Who means to associate does so at once, so the oldest is the one that is least missed."""
+        oldest = next(iter(self._waiting))
+        del self._waiting[oldest]
+        oldest.turn_away()
+
+    def _set_waiting(self, leg: AcceptorLeg, is_waiting: bool) -> None:
+        self._waiting.pop(leg, None)
+        if is_waiting and leg in self.legs:
+            self._waiting[leg] = None
+
     def _leg_over(self, leg: Leg[AcceptorRelay]) -> None:
+        self._waiting.pop(cast(AcceptorLeg, leg), None)
         self.legs.discard(leg)
         self._over(leg)

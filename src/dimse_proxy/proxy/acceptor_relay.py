@@ -6,7 +6,7 @@ The local A-ASSOCIATE-RQ is answered only once the target has answered, except w
 from typing import Final
 
 from dimse_proxy.errors import AssociationRejected
-from dimse_proxy.proxy.admission import Admission
+from dimse_proxy.proxy.admission import Admission, Applicant
 from dimse_proxy.proxy.hooks import AssociationRecord, Observer, Refusal
 from dimse_proxy.proxy.policy import AskedFor, Policy
 from dimse_proxy.proxy.ports import AcceptorPort
@@ -18,7 +18,8 @@ from dimse_proxy.proxy.refusals import (
     answer_of,
     tunnel_cause,
 )
-from dimse_proxy.proxy.relay import Relay, RelaySettings, Timer
+from dimse_proxy.proxy.relay import Relay
+from dimse_proxy.proxy.timers import RelaySettings, Timer
 from dimse_proxy.tunnel.events import TunnelCode
 from dimse_proxy.upper_layer.ae_title import ae_title_from_bytes
 from dimse_proxy.upper_layer.association import Role
@@ -67,6 +68,26 @@ class AcceptorRelay(Relay):
         self._is_answered = False
         self._association.transport_connected(now)
 
+    def turned_away(self, now: float) -> None:
+        """The connection has no association, and makes room for one that may."""
+        if self._request is None:
+            text = "too many connections without an association (DIMSE_MAX_UNASSOCIATED_CONNECTIONS)"
+            self._observer.connection_turned_away(self.record, text)
+        self._reset_leg(now)
+        self._process(now)
+
+    def _admit(self) -> None:
+        super()._admit()
+        self._tunnel.set_waiting(False)
+
+    def _dismiss(self) -> None:
+        super()._dismiss()
+        self._tunnel.set_waiting(True)
+
+    @property
+    def _applicant(self) -> Applicant:
+        return Applicant(side=self.record.side, calling=self.record.calling, host=self._host)
+
     @property
     def _asker(self) -> str | None:
         asked = self._asked_for
@@ -86,7 +107,7 @@ class AcceptorRelay(Relay):
             answer = (rejected.result, rejected.source, rejected.reason)
             self._reject(answer, f"this proxy: {rejected}", RefusalCode.NOT_ALLOWED, now)
             return
-        if (refused := self._admission.refusal()) is not None:
+        if (refused := self._admission.refusal(self._applicant, now)) is not None:
             self._reject(answer_of(refused.code), f"this proxy: {refused.text}", refused.code, now)
             return
         self._filtered = filter_request(request, self._policy.decide)

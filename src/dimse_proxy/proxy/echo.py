@@ -14,7 +14,7 @@ from dimse_proxy.dimse.services import echo_request
 from dimse_proxy.dimse.status import status_name
 from dimse_proxy.errors import TransportError
 from dimse_proxy.proxy.exchange import Exchange
-from dimse_proxy.proxy.refusals import Refused, parse_detail
+from dimse_proxy.proxy.refusals import Refused, parse_detail, tunnel_cause
 from dimse_proxy.transports.nats_link import NatsLink, NatsOptions
 from dimse_proxy.tunnel.session import Session
 from dimse_proxy.tunnel.tunnel import Tunnel
@@ -70,6 +70,7 @@ class EchoProbe:
         self._nats_error = ""
         self._server = ""
         self._peer = ""
+        self._peer_refused = ""
         self._session: Session | None = None
         self._exchange: Exchange | None = None
 
@@ -104,7 +105,7 @@ class EchoProbe:
         try:
             await asyncio.wait_for(self._appeared.wait(), min(self._timeout, 6.0))
         except TimeoutError:
-            raise EchoError(f"no proxy is present on channel {channel}") from None
+            raise EchoError(self._peer_refused or f"no proxy is present on channel {channel}") from None
         self._hop("peer found", started, self._peer)
         await self._associate(channel, exchange)
         await self._echo()
@@ -247,6 +248,10 @@ class EchoProbe:
 
     def peer_lost(self, channel: str, instance: str, code: str) -> None:
         """The session says so if it was ours."""
+
+    def peer_refused(self, channel: str, instance: str, code: str) -> None:
+        """Kept for the sentence that says why nobody is there."""
+        self._peer_refused = tunnel_cause(code, channel, "")
 
     def nats_connected(self, server: str, _max_payload: int) -> None:
         """NATS is there."""

@@ -17,6 +17,7 @@ from dimse_proxy.tunnel.events import (
     EndReceived,
     PeerAppeared,
     PeerLost,
+    PeerRefused,
     SessionAcknowledged,
     SessionClosed,
     SessionFailed,
@@ -60,6 +61,9 @@ class PeerObserver(Protocol):
 
     def peer_lost(self, channel: str, instance: str, code: str) -> None:
         """It is no longer."""
+
+    def peer_refused(self, channel: str, instance: str, code: str) -> None:
+        """An instance on another channel said hello that cannot be talked to; said once in a while."""
 
     def nats_connected(self, server: str, max_payload: int) -> None:
         """Connected, subscribed and flushed."""
@@ -194,6 +198,8 @@ class Exchange:
                 self._observer.peer_appeared(peer.channel, peer.instance, peer.version)
             case PeerLost(peer=peer, code=code):
                 self._observer.peer_lost(peer.channel, peer.instance, code)
+            case PeerRefused(channel=channel, instance=instance, code=code):
+                self._observer.peer_refused(channel, instance, code)
             case unreachable:
                 assert_never(unreachable)
 

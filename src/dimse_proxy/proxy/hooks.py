@@ -46,6 +46,8 @@ class AssociationRecord:
     bytes_from_requestor: int = 0
     """Of P-DATA-TF PDUs, headers included."""
     bytes_from_acceptor: int = 0
+    operations_refused: dict[str, int] = field(default_factory=dict)
+    """Requests that this proxy swallowed and answered by itself, by service: `C-STORE`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +96,20 @@ class Observer(Protocol):
     def message_seen(self, record: AssociationRecord, message: MessageSeen) -> None:
         """A DIMSE message passed completely."""
 
+    def operation_refused(self, record: AssociationRecord, service: str, *, from_end_point: bool) -> None:
+        """A request for `C-STORE`, `N-DELETE`... was swallowed and answered by this proxy.
+
+        `from_end_point`: it came from this side's end point; else through the tunnel.
+        """
+
     def association_ended(self, record: AssociationRecord, ending: Ending) -> None:
         """The association is over. Said once for each that was not refused."""
 
     def connection_idle(self, record: AssociationRecord, cause: str) -> None:
         """A transport connection ended without ever asking for an association: load balancers do it all day."""
+
+    def connection_turned_away(self, record: AssociationRecord, cause: str) -> None:
+        """A connection without an association request was ended to make room for a new one."""
 
     def stranger_called(self, record: AssociationRecord, cause: str) -> None:
         """Something that does not speak DICOM called."""
@@ -136,6 +147,11 @@ class Observers:
         for member in self.members:
             member.message_seen(record, message)
 
+    def operation_refused(self, record: AssociationRecord, service: str, *, from_end_point: bool) -> None:
+        """See `Observer`."""
+        for member in self.members:
+            member.operation_refused(record, service, from_end_point=from_end_point)
+
     def association_ended(self, record: AssociationRecord, ending: Ending) -> None:
         """See `Observer`."""
         for member in self.members:
@@ -145,6 +161,11 @@ class Observers:
         """See `Observer`."""
         for member in self.members:
             member.connection_idle(record, cause)
+
+    def connection_turned_away(self, record: AssociationRecord, cause: str) -> None:
+        """See `Observer`."""
+        for member in self.members:
+            member.connection_turned_away(record, cause)
 
     def stranger_called(self, record: AssociationRecord, cause: str) -> None:
         """See `Observer`."""

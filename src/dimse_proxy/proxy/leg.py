@@ -11,16 +11,16 @@ from typing import Final, Generic, TypeVar
 from dimse_proxy.proxy.alarm import Alarm
 from dimse_proxy.proxy.exchange import Exchange
 from dimse_proxy.proxy.relay import Relay
-from dimse_proxy.transports.tcp import TcpConnection
+from dimse_proxy.transports.streams import StreamConnection
 
 RelayT = TypeVar("RelayT", bound=Relay)
 log: Final = logging.getLogger(__name__)
 
 
 class Leg(Generic[RelayT]):
-    """A TCP connection, a session and the relay between them; implements the ports of the relay.
+    """A connection, a session and the relay between them; implements the ports of the relay.
 
-    Implements `transports.tcp.StreamHandler`, `exchange.SessionUser` and `ports.EndPointPort`.
+    Implements `transports.streams.StreamHandler`, `exchange.SessionUser` and `ports.EndPointPort`.
     """
 
     relay: RelayT
@@ -31,7 +31,7 @@ class Leg(Generic[RelayT]):
         self._exchange: Final = exchange
         self._loop: Final = loop
         self._over: Final = over
-        self._connection: TcpConnection | None = None
+        self._connection: StreamConnection | None = None
         self._alarm: Final = Alarm(loop, self._timer_due)
         self._is_over = False
 

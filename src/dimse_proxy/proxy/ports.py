@@ -64,5 +64,8 @@ class SessionPort(Protocol):
 class AcceptorPort(EndPointPort, Protocol):
     """The connection of a local association's requestor, and the tunnel behind it."""
 
+    def set_waiting(self, is_waiting: bool) -> None:
+        """Says whether this is a connection without an association: one that waits for its request, or its close."""
+
     def open_session(self, info: Mapping[str, str], now: float) -> SessionPort:
         """Opens a session to an instance of the other side; what becomes of it is told to the relay."""

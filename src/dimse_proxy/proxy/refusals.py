@@ -15,7 +15,10 @@ class RefusalCode(StrEnum):
     """A short word for each reason, for the wire, logs and metrics."""
 
     LIMIT = "limit"
+    RATE = "rate"
     NOT_ALLOWED = "not-allowed"
+    CALLING_NOT_ALLOWED = "calling-not-allowed"
+    CALLED_NOT_ALLOWED = "called-not-allowed"
     NO_TARGET = "no-target"
     NO_CONTEXT = "no-context"
     TARGET_UNREACHABLE = "target-unreachable"
@@ -33,6 +36,10 @@ LOCAL_LIMIT_EXCEEDED: Final = (2, 3, 2)
 """Rejected-transient, presentation related function, local limit exceeded (PS3.8 9.3.4)."""
 NO_REASON_GIVEN: Final = (1, 1, 1)
 """Rejected-permanent, service-user, no reason given (PS3.8 9.3.4)."""
+CALLING_NOT_RECOGNIZED: Final = (1, 1, 3)
+"""Rejected-permanent, service-user, calling AE title not recognized (PS3.8 9.3.4)."""
+CALLED_NOT_RECOGNIZED: Final = (1, 1, 7)
+"""Rejected-permanent, service-user, called AE title not recognized (PS3.8 9.3.4)."""
 
 
 def answer_of(code: str) -> tuple[int, int, int]:
@@ -42,6 +49,10 @@ def answer_of(code: str) -> tuple[int, int, int]:
             return LOCAL_LIMIT_EXCEEDED
         case RefusalCode.NOT_ALLOWED:
             return NO_REASON_GIVEN
+        case RefusalCode.CALLING_NOT_ALLOWED:
+            return CALLING_NOT_RECOGNIZED
+        case RefusalCode.CALLED_NOT_ALLOWED:
+            return CALLED_NOT_RECOGNIZED
         case _:
             return TEMPORARY_CONGESTION
 
@@ -61,6 +72,11 @@ def tunnel_cause(code: str, channel: str, text: str) -> str:
             return f"every proxy on channel {channel} is shutting down"
         case TunnelCode.VERSION_MISMATCH:
             return f"the proxies on channel {channel} speak other versions of the tunnel's protocol"
+        case TunnelCode.KEY_MISMATCH:
+            return (
+                f"the proxies on channel {channel} use another tunnel key (DIMSE_TUNNEL_KEY), or one of the two sides "
+                "has none"
+            )
         case TunnelCode.PEER_LOST | TunnelCode.PEER_RESTARTED | TunnelCode.RESET:
             return f"the proxy on channel {channel} was lost: {text}"
         case _:

@@ -7,19 +7,16 @@ comes out of the session is given to the association as its local user's primiti
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Final, assert_never
 
-from dimse_proxy.dimse.rewrite import CommandRewriter
-from dimse_proxy.dimse.tracking import MessageTracker
 from dimse_proxy.errors import LocalProtocolError, RemoteProtocolError
-from dimse_proxy.proxy.admission import Admission
-from dimse_proxy.proxy.aliases import command_rule
+from dimse_proxy.proxy.admission import Admission, Applicant
 from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Observer, Refusal, Side
+from dimse_proxy.proxy.passage import HEARD_BELOW, Passage
 from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.ports import EndPointPort, SessionPort
 from dimse_proxy.proxy.refusals import Aborted, Refused, parse_detail
+from dimse_proxy.proxy.timers import FLUSH_BOUND, RelaySettings, Timer
 from dimse_proxy.upper_layer.association import Association, Role
 from dimse_proxy.upper_layer.codec import encode_release_response
 from dimse_proxy.upper_layer.events import (
@@ -30,44 +27,14 @@ from dimse_proxy.upper_layer.events import (
     ConnectionLost,
     Event,
     PDataReceived,
-    PdvMark,
     ProtocolViolated,
     ReleaseRequestReceived,
     ReleaseResponseReceived,
     TransportCloses,
 )
-from dimse_proxy.upper_layer.negotiation import maximum_length
 from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateReject, AssociateRequest, ContextResult
 from dimse_proxy.upper_layer.reader import PduReader
 from dimse_proxy.upper_layer.state_machine import State
-
-FLUSH_BOUND: Final = 1.5
-"""Seconds that an A-ABORT may wait behind bytes which a stalled end point does not take, before a TCP reset; with the
-tunnel's own bound for an abort this keeps both legs within 5 s."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelaySettings:
-    """The named time-outs, seconds; 0 switches one off where it says so."""
-
-    artim: float = 30.0
-    open_timeout: float = 60.0
-    """Acceptor side: the whole of asking the other side (DIMSE_NATS_REPLY_TIMEOUTSECONDS)."""
-    accept_timeout: float = 25.0
-    """Requestor side: wait for the target's A-ASSOCIATE-AC."""
-    release_timeout: float = 0.0
-    """Wait for an A-RELEASE-RP; 0 for as long as it takes."""
-    idle_timeout: float = 0.0
-    """End an association on which nothing passed for so long; 0 for never."""
-
-
-class Timer(Enum):
-    """A relay's own timers, beside the association's ARTIM."""
-
-    ANSWER = auto()
-    RELEASE = auto()
-    IDLE = auto()
-    FLUSH = auto()
 
 
 class Relay(ABC):
@@ -86,20 +53,23 @@ class Relay(ABC):
     ) -> None:
         self.record: Final = record
         self.session: SessionPort | None = None
-        self._association: Final = Association(role, artim=settings.artim)
+        self._association: Final = Association(
+            role, artim=settings.artim, max_associate_length=settings.max_associate_length
+        )
         self._end_point: Final = end_point
         self._policy: Final = policy
         self._admission: Final = admission
         self._settings: Final = settings
         self._observer: Final = observer
-        self._from_session: Final = PduReader(accepted_contexts=None)
+        self._from_session: Final = PduReader(
+            accepted_contexts=None, max_associate_length=settings.max_associate_length
+        )
         self._end_point_is_requestor: Final = record.side is Side.ACCEPTOR
-        self._tracker: MessageTracker | None = None
-        self._rewriter: CommandRewriter | None = None
+        self._passage: Passage | None = None
         self._deadlines: Final[dict[Timer, float]] = {}
         self._uncredited = 0
         self._is_requested = False
-        self._is_admitted = False
+        self._admitted: Applicant | None = None
         self._is_paused = False
         self._close_due = False
         self._outcome: str | None = None
@@ -143,10 +113,10 @@ class Relay(ABC):
         try:
             for piece in self._from_session.feed(data):
                 if isinstance(piece, PDataReceived):
-                    self._p_data_from_session(piece, now)
+                    self._carry(piece, now, from_end_point=False)
                 else:
-                    self._flush_rewriter(now)
-                    self._control_from_session(piece.raw, now)
+                    if self._flush_passage(now, from_end_point=False):
+                        self._control_from_session(piece.raw, now)
         except (RemoteProtocolError, LocalProtocolError) as error:
             self._abort_both(f"the other side's proxy broke the protocol: {error}", now)
         self._process(now)
@@ -154,9 +124,7 @@ class Relay(ABC):
 
     def session_ended(self, now: float) -> None:
         """The other leg is over and all its bytes have been received."""
-        if not self._association.is_over:
-            self._abort_both("the session ended before the association did", now)
-            self._process(now)
+        self._abort_if_running("the session ended before the association did", now)
 
     def session_aborted(self, detail: Mapping[str, object], now: float) -> None:
         """The other side ended the session."""
@@ -208,9 +176,7 @@ class Relay(ABC):
 
     def shut_down(self, now: float) -> None:
         """The grace period is over: aborts what still runs."""
-        if not self._association.is_over:
-            self._abort_both("this proxy is shutting down", now)
-            self._process(now)
+        self._abort_if_running("this proxy is shutting down", now)
 
     def broken(self, now: float) -> None:
         """This proxy itself has failed: ends both ends without asking the association what it thinks of it."""
@@ -229,6 +195,11 @@ class Relay(ABC):
         return self._is_ended or (self.record.refused and self._association.state is State.STA1)
 
     # Each side's own rules.
+
+    @property
+    @abstractmethod
+    def _applicant(self) -> Applicant:
+        """Who asks for the association, for the limits."""
 
     def _requested(self, _request: AssociateRequest, _now: float) -> None:
         """The end point asks for an association; only an acceptor's leg has this indication (Table 9-10)."""
@@ -262,8 +233,6 @@ class Relay(ABC):
     def _lost_before_answer(self, description: str, now: float) -> bool:
         """The end point is gone; True if this side has dealt with it because no answer had passed yet."""
 
-    # Shared.
-
     def _process(self, now: float) -> None:
         """Deals with all events, then hands what is to be sent to the end point."""
         association = self._association
@@ -294,12 +263,12 @@ class Relay(ABC):
             case AssociateRejectReceived(reject=reject):
                 self._rejected(reject, now)
             case ReleaseRequestReceived(request=release):
-                self._flush_rewriter(now)
-                self._release_requested(release.raw, now)
+                if self._flush_passage(now, from_end_point=True):
+                    self._release_requested(release.raw, now)
             case ReleaseResponseReceived(response=response):
-                self._flush_rewriter(now)
-                self._release_confirmed()
-                self._send_to_session(response.raw, now)
+                if self._flush_passage(now, from_end_point=True):
+                    self._release_confirmed()
+                    self._send_to_session(response.raw, now)
             case AbortReceived(abort=abort):
                 self._set_outcome(f"aborted by {self._end_point_name} (source {abort.source}, reason {abort.reason})")
                 self._abort_session(Aborted(source=abort.source, reason=abort.reason, text=self._outcome or ""), now)
@@ -324,35 +293,49 @@ class Relay(ABC):
         if session is None:
             return
         self._last_activity = now
-        self._count(len(event.data), from_end_point=True)
-        if event.marks:
-            self._track(event.marks, from_end_point=True, now=now)
-        if self._rewriter is None or not self._end_point_is_requestor:
-            session.send_data(event.data, now)
-        else:
-            for part in self._rewriter.feed(event.data):
-                session.send_data(part, now)
+        self._carry(event, now, from_end_point=True)
         if not session.writable and not self._is_paused:
             self._is_paused = True
             self._end_point.pause_reading()
 
-    def _p_data_from_session(self, piece: PDataReceived, now: float) -> None:
-        self._count(len(piece.data), from_end_point=False)
-        if piece.marks:
-            self._track(piece.marks, from_end_point=False, now=now)
-        if self._rewriter is None or self._end_point_is_requestor:
-            self._association.send_p_data(piece.data, now)
-        else:
-            for part in self._rewriter.feed(piece.data):
-                self._association.send_p_data(part, now)
+    def _carry(self, event: PDataReceived, now: float, *, from_end_point: bool) -> None:
+        if self._passage is None:
+            self.pass_on(event.data, now, from_end_point=from_end_point)  # Table 9-10 decides.
+        elif self.session is not None:
+            try:
+                self._passage.carry(event.data, event.marks, now, from_end_point=from_end_point)
+            except RemoteProtocolError as error:
+                self._abort_both(f"aborted: {error}", now, reason=error.reason)
 
-    def _flush_rewriter(self, now: float) -> None:
-        """Sends on what the rewriter holds of a command that will not be completed: nothing overtakes it."""
-        for part in () if self._rewriter is None else self._rewriter.flush():
-            if self._end_point_is_requestor:
-                self._send_to_session(part, now)
-            else:
-                self._association.send_p_data(part, now)
+    def _flush_passage(self, now: float, *, from_end_point: bool) -> bool:
+        """Sends on what the passage holds; false if that must not pass, and the association was aborted."""
+        if self._passage is not None and self.session is not None:
+            try:
+                self._passage.flush(now, from_end_point=from_end_point)
+            except RemoteProtocolError as error:
+                self._abort_both(f"aborted: {error}", now, reason=error.reason)
+                return False
+        return True
+
+    # What the passage asks for (`passage.Ends`).
+
+    def pass_on(self, data: bytes | memoryview, now: float, *, from_end_point: bool) -> None:
+        """Sends P-DATA on in its direction."""
+        if not from_end_point:
+            self._association.send_p_data(data, now)
+        else:
+            self._send_to_session(data, now)
+
+    def can_answer(self, *, to_end_point: bool) -> bool:
+        """Whether one end still takes P-DATA: behind its own A-RELEASE-RQ only what the other had to say."""
+        takes = (State.STA6, State.STA8) if to_end_point else (State.STA6, State.STA7)
+        return self.session is not None and self._association.state in takes
+
+    def is_heard(self, *, to_end_point: bool) -> bool:
+        """Whether one end takes what it is sent."""
+        if to_end_point:
+            return self._end_point.unsent < HEARD_BELOW
+        return self.session is None or self.session.writable
 
     def _release_requested(self, raw: bytes, now: float) -> None:
         if self.session is None:
@@ -377,6 +360,11 @@ class Relay(ABC):
         if self.session is not None:
             self.session.send_abort(aborted.detail(), now)
             self.session = None
+
+    def _abort_if_running(self, outcome: str, now: float) -> None:
+        if not self._association.is_over:
+            self._abort_both(outcome, now)
+            self._process(now)
 
     def _abort_both(self, outcome: str, now: float, *, source: int = 2, reason: int = 0) -> None:
         """Aborts the leg and the session."""
@@ -404,10 +392,16 @@ class Relay(ABC):
         self._deadlines.pop(Timer.ANSWER, None)
         self.record.established = now
         contexts = {number: context.abstract_syntax for number, context in self._association.accepted_contexts.items()}
-        self._tracker = MessageTracker(contexts)
-        rule = command_rule(self._policy, self._asker, contexts.values())
-        if rule is not None:
-            self._rewriter = CommandRewriter(rule, maximum_length(accept.user_information))
+        self._passage = Passage(
+            record=self.record,
+            observer=self._observer,
+            ends=self,
+            policy=self._policy,
+            asker=self._asker,
+            contexts=contexts,
+            request=request,
+            accept=accept,
+        )
         if self._settings.idle_timeout:
             self._deadlines[Timer.IDLE] = now + self._settings.idle_timeout
         self._observer.association_accepted(self.record, accept, request, refused)
@@ -416,20 +410,6 @@ class Relay(ABC):
     def _asker(self) -> str | None:
         """The asker behind the Move alias that was called, if it was one."""
         return None
-
-    def _track(self, marks: Sequence[PdvMark], *, from_end_point: bool, now: float) -> None:
-        if self._tracker is None:
-            return
-        from_requestor = from_end_point is self._end_point_is_requestor
-        for mark in marks:
-            for message in self._tracker.observe(mark, from_requestor=from_requestor, now=now):
-                self._observer.message_seen(self.record, message)
-
-    def _count(self, length: int, *, from_end_point: bool) -> None:
-        if from_end_point is self._end_point_is_requestor:
-            self.record.bytes_from_requestor += length
-        else:
-            self.record.bytes_from_acceptor += length
 
     def _credit(self, now: float) -> None:
         """Tells the tunnel how much of what it brought has left for the end point."""
@@ -445,14 +425,14 @@ class Relay(ABC):
         self._uncredited = 0
 
     def _admit(self) -> None:
-        """This association counts towards the limit, until `_dismiss`."""
-        self._is_admitted = True
-        self._admission.enter()
+        """This association counts towards the limits, until `_dismiss`."""
+        self._admitted = self._applicant
+        self._admission.enter(self._admitted)
 
     def _dismiss(self) -> None:
-        if self._is_admitted:
-            self._is_admitted = False
-            self._admission.leave()
+        if self._admitted is not None:
+            self._admission.leave(self._admitted)
+            self._admitted = None
 
     def _refuse(self, refusal: Refusal) -> None:
         """Records that the association was not accepted."""
@@ -466,8 +446,7 @@ class Relay(ABC):
             case Timer.ANSWER:
                 self._answer_overdue(now)
             case Timer.RELEASE:
-                if not self._association.is_over:
-                    self._abort_both(f"no A-RELEASE-RP within {self._settings.release_timeout:g} s", now)
+                self._abort_if_running(f"no A-RELEASE-RP within {self._settings.release_timeout:g} s", now)
             case Timer.IDLE:
                 self._idle_due(now)
             case Timer.FLUSH:
@@ -492,11 +471,9 @@ class Relay(ABC):
 
     @property
     def _end_point_name(self) -> str:
-        return (
-            f"{self.record.calling or 'the caller'} at {self.record.peer}"
-            if self._end_point_is_requestor
-            else (f"the target {self.record.target}")
-        )
+        record = self.record
+        caller = f"{record.calling or 'the caller'} at {record.peer}"
+        return caller if self._end_point_is_requestor else f"the target {record.target}"
 
     def _end(self, now: float) -> None:
         """The association is over: nothing more comes from this leg."""
@@ -516,7 +493,7 @@ class Relay(ABC):
                 Ending(
                     outcome=self._outcome or "ended",
                     is_released=self._is_released,
-                    services=() if self._tracker is None else self._tracker.summary(),
+                    services=() if self._passage is None else self._passage.summary(),
                     duration=now - self.record.started,
                 ),
             )

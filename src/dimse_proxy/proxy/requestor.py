@@ -1,8 +1,8 @@
 """The requestor side's driver: a leg for each session that another side opens, connected to the target on demand."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 
 from dimse_proxy.errors import TransportError
 from dimse_proxy.proxy.admission import Admission
@@ -10,10 +10,13 @@ from dimse_proxy.proxy.exchange import Exchange
 from dimse_proxy.proxy.hooks import AssociationRecord, Observer, Side
 from dimse_proxy.proxy.leg import Leg
 from dimse_proxy.proxy.policy import Policy, Target
-from dimse_proxy.proxy.relay import RelaySettings
 from dimse_proxy.proxy.requestor_relay import RequestorRelay
-from dimse_proxy.transports.tcp import TcpOptions, connect
+from dimse_proxy.proxy.timers import RelaySettings
+from dimse_proxy.transports.streams import StreamConnection, StreamHandler
 from dimse_proxy.tunnel.session import Session
+
+Connect: TypeAlias = Callable[[str, int, StreamHandler], Awaitable[StreamConnection]]
+"""Connects to a host and port for a user, plain or with TLS; raises a TransportError that says why not."""
 
 
 class RequestorLeg(Leg[RequestorRelay]):
@@ -23,18 +26,14 @@ class RequestorLeg(Leg[RequestorRelay]):
         self,
         *,
         target: Target | None,
-        connect_timeout: float,
-        bind_host: str | None,
-        tcp_options: TcpOptions,
+        connect: Connect,
         exchange: Exchange,
         loop: asyncio.AbstractEventLoop,
         over: Callable[["Leg[RequestorRelay]"], None],
     ) -> None:
         super().__init__(exchange=exchange, loop=loop, over=over)
         self._target: Final = target
-        self._connect_timeout: Final = connect_timeout
-        self._bind_host: Final = bind_host
-        self._tcp_options: Final = tcp_options
+        self._make_connection: Final = connect
         self._connecting: asyncio.Task[None] | None = None
 
     def opened(self) -> None:
@@ -61,14 +60,7 @@ class RequestorLeg(Leg[RequestorRelay]):
         if self._target is None:
             return
         try:
-            self._connection = await connect(
-                self._target.host,
-                self._target.port,
-                timeout=self._connect_timeout,
-                bind_host=self._bind_host,
-                options=self._tcp_options,
-                handler=self,
-            )
+            self._connection = await self._make_connection(self._target.host, self._target.port, self)
         except TransportError as error:
             self._connecting = None
             self._tell(self.relay.connect_failed, str(error))
@@ -86,9 +78,7 @@ class Requestor:
         policy: Policy,
         admission: Admission,
         settings: RelaySettings,
-        connect_timeout: float,
-        bind_host: str | None,
-        tcp_options: TcpOptions,
+        connect: Connect,
         observer: Observer,
         loop: asyncio.AbstractEventLoop,
         over: Callable[[Leg[RequestorRelay]], None],
@@ -96,9 +86,7 @@ class Requestor:
         self._policy: Final = policy
         self._admission: Final = admission
         self._settings: Final = settings
-        self._connect_timeout: Final = connect_timeout
-        self._bind_host: Final = bind_host
-        self._tcp_options: Final = tcp_options
+        self._connect: Final = connect
         self._observer: Final = observer
         self._loop: Final = loop
         self._over: Final = over
@@ -108,9 +96,7 @@ class Requestor:
         """A session was opened to us; the leg is its user."""
         leg = RequestorLeg(
             target=self._policy.target,
-            connect_timeout=self._connect_timeout,
-            bind_host=self._bind_host,
-            tcp_options=self._tcp_options,
+            connect=self._connect,
             exchange=exchange,
             loop=self._loop,
             over=self._leg_over,

@@ -6,12 +6,13 @@ AE titles are changed here, and nowhere else: on the way to the target, and back
 from collections.abc import Mapping
 from typing import Final
 
-from dimse_proxy.proxy.admission import Admission
+from dimse_proxy.proxy.admission import Admission, Applicant
 from dimse_proxy.proxy.hooks import AssociationRecord, Observer, Refusal
 from dimse_proxy.proxy.policy import AskedFor, Policy
 from dimse_proxy.proxy.ports import RequestorPort, SessionPort
 from dimse_proxy.proxy.refusals import RefusalCode, Refused, answer_of, tunnel_cause
-from dimse_proxy.proxy.relay import Relay, RelaySettings, Timer
+from dimse_proxy.proxy.relay import Relay
+from dimse_proxy.proxy.timers import RelaySettings, Timer
 from dimse_proxy.upper_layer.ae_title import ae_title_from_bytes, ae_title_to_bytes
 from dimse_proxy.upper_layer.association import Role
 from dimse_proxy.upper_layer.codec import decode_pdu
@@ -61,7 +62,7 @@ class RequestorRelay(Relay):
     def opened(self, now: float) -> None:
         """The session was opened; its first bytes will be the A-ASSOCIATE-RQ."""
         self._is_requested = True
-        refused = self._admission.refusal()
+        refused = self._admission.refusal(self._applicant, now)
         if self._policy.target is None:
             text = "this side has no target (DIMSE_TARGET_HOST is not set)"
             refused = Refused(code=RefusalCode.NO_TARGET, text=text)
@@ -84,6 +85,10 @@ class RequestorRelay(Relay):
             self._process(now)
 
     @property
+    def _applicant(self) -> Applicant:
+        return Applicant(side=self.record.side, calling=self.record.calling)
+
+    @property
     def _asker(self) -> str | None:
         return self._policy.askers_by_alias.get(self._asked_for.called)
 
@@ -104,13 +109,19 @@ class RequestorRelay(Relay):
         if self.session is None or self._policy.target is None:
             return
         self._request = request
-        filtered = filter_request(request, self._policy.decide)
+        refused = self._policy.refusal_in(
+            called=self._asked_for.called, calling=ae_title_from_bytes(request.calling_ae_title), peer=self.record.peer
+        )
+        if refused is not None:
+            self._refuse_session(refused, now)
+            return
+        filtered = filter_request(request, self._policy.decide_in)
         self._filtered = filtered
         if not filtered.contexts_left and filtered.refused:
             self._refuse_session(
                 Refused(
                     code=RefusalCode.NO_CONTEXT,
-                    text="no presentation context passed this side's filter (DIMSE_CONFIG_PATH)",
+                    text="no presentation context passed this side's filter (DIMSE_CONFIG_PATH, or _IN)",
                     results=tuple((result.context_id, result.result) for result in filtered.refused),
                 ),
                 now,

@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 
 from dimse_proxy.errors import TransportError
 from dimse_proxy.transports.streams import Address
+from dimse_proxy.transports.tls_text import tls_error_text
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -24,8 +25,6 @@ async def dial(
     *,
     timeout: float,  # noqa: ASYNC109 - shared out among the addresses of the name
     bind_host: str | None = None,
-    ssl_context: ssl.SSLContext | None = None,
-    server_hostname: str | None = None,
 ) -> tuple[asyncio.Transport, P]:
     """Connects to one of the addresses of `host`, trying them in the system's order.
 
@@ -35,10 +34,8 @@ async def dial(
         make: Makes the protocol of the connection.
         host: Address or name.
         port: TCP port.
-        timeout: Seconds for everything: name, connection and TLS handshake.
+        timeout: Seconds for name and connection.
         bind_host: Address of this side, if not the system's choice.
-        ssl_context: TLS from the first byte.
-        server_hostname: Name that the certificate must have, if not `host`.
 
     Raises:
         TransportError: No address could be connected to; the text says what happened at the last one.
@@ -57,8 +54,6 @@ async def dial(
                     where.port,
                     family=family,
                     local_addr=(bind_host, 0) if bind_host else None,
-                    ssl=ssl_context,
-                    server_hostname=(server_hostname or host) if ssl_context is not None else None,
                 )
         except TimeoutError as error:
             failure = TransportError(_timeout_text(error, where, timeout))
@@ -109,7 +104,7 @@ def loss_text(exc: Exception | None) -> str:
         case ConnectionResetError() | BrokenPipeError() | ConnectionAbortedError():
             return "reset by peer"
         case ssl.SSLError():
-            return f"TLS failed: {exc.reason or exc}"
+            return f"TLS failed: {tls_error_text(exc)}"
         case OSError(errno=int() as number):
             return error_text(number)
         case _:
@@ -141,7 +136,7 @@ def connect_error_text(error: OSError, where: Address, bind_host: str | None = N
         case ssl.SSLCertVerificationError():
             return f"the certificate of {where} is not trusted: {error.verify_message}"
         case ssl.SSLError():
-            return f"TLS with {where} failed: {error.reason or error}"
+            return f"TLS with {where} failed: {tls_error_text(error)}"
         case ConnectionResetError() | ConnectionAbortedError():
             return f"connection reset by {where}"
         case OSError(errno=errno.EHOSTUNREACH | errno.ENETUNREACH):

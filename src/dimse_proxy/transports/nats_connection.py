@@ -4,6 +4,7 @@ It must not decide what happens after it: `nats_link` makes the next one.
 """
 
 import asyncio
+import base64
 import contextlib
 import logging
 import re
@@ -11,14 +12,13 @@ import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from dimse_proxy.errors import TransportError
+from dimse_proxy.errors import ConfigError, TransportError
 from dimse_proxy.transports.nats_servers import NatsServer
 from dimse_proxy.transports.nats_transport import NatsTransport
 
@@ -48,8 +48,12 @@ class NatsCredentials:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
-    creds_file: Path | None = None
-    """A file with a user JWT and its NKEY seed."""
+    jwt: str | None = field(default=None, repr=False)
+    """A user JWT, with `sign`."""
+    nkey: str | None = None
+    """Public key of a user that has no JWT, with `sign`."""
+    sign: Callable[[bytes], bytes] | None = field(default=None, repr=False)
+    """Signs the server's nonce with the user's key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +64,9 @@ class NatsOptions:
     """`host:port` or URLs with the scheme nats, tls, ws or wss; the rest of a cluster is discovered."""
     name: str = "dimse-proxy"
     """Seen in the server's monitoring."""
-    tls: ssl.SSLContext | None = None
-    """If given, no server is spoken to without TLS. Without it, TLS is used with servers that ask for it and with
-    tls:// and wss:// URLs, with the system's trusted certificates."""
+    tls: ssl.SSLContext | Callable[[], ssl.SSLContext] | None = None
+    """If given, no server is spoken to without TLS; a function is asked anew for each connection. Without it, TLS is
+    used with servers that ask for it and with tls:// and wss:// URLs, with the system's trusted certificates."""
     tls_first: bool = False
     """TLS begins before the server has said anything (`handshake_first` of nats-server)."""
     credentials: Callable[[], NatsCredentials] | None = None
@@ -268,6 +272,11 @@ class NatsConnection:
     async def _connect(self) -> None:
         options, server = self._options, self.server
         credentials = self._credentials()
+        sign = credentials.sign
+        self._client._public_nkey = credentials.nkey
+        if sign is not None:
+            # Without it nats-py takes the server's nonce for somebody else's business.
+            self._client._auth_configured = True
         await self._client.connect(
             servers=[server.url],
             name=options.name,
@@ -277,13 +286,14 @@ class NatsConnection:
             reconnect_time_wait=0,
             connect_timeout=options.connect_timeout,  # type: ignore[arg-type]  # seconds as everywhere, also parts of one
             ping_interval=int(_NEVER),
-            tls=options.tls,
+            tls=self._tls(),
             tls_hostname=server.tls_name,
             tls_handshake_first=options.tls_first and not server.is_websocket,
             user=credentials.user,
             password=credentials.password,
             token=credentials.token,
-            user_credentials=credentials.creds_file,
+            signature_cb=None if sign is None else lambda nonce: base64.b64encode(sign(nonce.encode())),
+            user_jwt_cb=None if credentials.jwt is None else lambda: bytearray(credentials.jwt or "", "ascii"),
         )
         for task in (self._client._reading_task, self._client._flusher_task):
             assert task is not None, "nats-py has made its tasks when connect() returns"
@@ -297,11 +307,20 @@ class NatsConnection:
         if self._options.credentials is not None:
             try:
                 return self._options.credentials()
-            except OSError as error:
+            except (OSError, ConfigError) as error:
                 raise TransportError(f"the NATS credentials cannot be read: {error}") from error
         if self.server.password is None:
             return NatsCredentials(token=self.server.user)
         return NatsCredentials(user=self.server.user, password=self.server.password)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        tls = self._options.tls
+        if tls is None or isinstance(tls, ssl.SSLContext):
+            return tls
+        try:
+            return tls()
+        except (OSError, ConfigError) as error:
+            raise TransportError(f"TLS with NATS cannot be prepared: {error}") from error
 
     async def _subscribe(self, subject: str) -> None:
         subscription = await self._client.subscribe(subject, cb=self._take_from_nats_py)

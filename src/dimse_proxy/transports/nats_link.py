@@ -140,8 +140,8 @@ class NatsLink:
         ping = connection.ping()
         waited: tuple[asyncio.Future[Any], ...] = (ping, connection.lost)
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        if not ping.done():
-            raise TransportError(connection.lost.result())
+        if not ping.done() or ping.cancelled():
+            raise TransportError(connection.lost.result() if connection.lost.done() else "the connection is over")
         return ping.result()
 
     async def flush(self, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is an answer here

@@ -3,8 +3,8 @@
 `tcp` and `memory` implement the connection, a driver implements the handler.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
 
 
 class Address(NamedTuple):
@@ -69,3 +69,33 @@ class StreamConnection(Protocol):
 
     def reset(self) -> None:
         """Drops what is queued and resets the connection."""
+
+
+class HeldEvents:
+    """Stands in for the user of a connection that has not yet been given to it; a `StreamHandler`."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self) -> None:
+        self._calls: Final[list[Callable[[StreamHandler], None]]] = []
+
+    def data_received(self, data: bytes) -> None:
+        """Keeps it."""
+        self._calls.append(lambda handler: handler.data_received(data))
+
+    def eof_received(self) -> None:
+        """Keeps it."""
+        self._calls.append(lambda handler: handler.eof_received())
+
+    def connection_lost(self, error_text: str) -> None:
+        """Keeps it."""
+        self._calls.append(lambda handler: handler.connection_lost(error_text))
+
+    def write_drained(self) -> None:
+        """Keeps it."""
+        self._calls.append(lambda handler: handler.write_drained())
+
+    def replay(self, handler: StreamHandler) -> None:
+        """Tells `handler` all that was kept."""
+        for call in self._calls:
+            call(handler)

@@ -7,7 +7,6 @@ import asyncio
 import errno
 import os
 import socket
-import ssl
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,14 @@ from typing import Final, cast
 
 from dimse_proxy.errors import TransportError
 from dimse_proxy.transports.dialing import address_of, dial, error_text, listen_error_text, loss_text
-from dimse_proxy.transports.streams import Address, StreamHandler
+from dimse_proxy.transports.streams import Address, HeldEvents, StreamHandler
 
 READ_BUFFER_SIZE: Final = 256 * 1024
 """Bytes read at once at most: larger reads bring nothing (design section 6), smaller ones cost a call each."""
 
-DEFAULT_BACKLOG: Final = 256
-"""Connections that may wait to be accepted: a modality that opens 128 associations at once fits twice."""
+DEFAULT_BACKLOG: Final = 1024
+"""Connections that may wait to be accepted: more than a crowd of modalities opens at once, since one that finds no room
+tries again only after a second. The system may allow fewer."""
 
 _TCP_CLOSE: Final = 7
 """`tcpi_state` of a connection that was reset or timed out (Linux, tcp_states.h)."""
@@ -77,7 +77,6 @@ class TcpConnection(asyncio.BufferedProtocol):
         "_handler",
         "_is_eof",
         "_is_paused",
-        "_is_tls",
         "_local",
         "_loop",
         "_loss_text",
@@ -90,14 +89,11 @@ class TcpConnection(asyncio.BufferedProtocol):
         "_watch",
     )
 
-    def __init__(
-        self, on_made: Callable[["TcpConnection"], StreamHandler], *, options: TcpOptions, is_tls: bool = False
-    ) -> None:
+    def __init__(self, on_made: Callable[["TcpConnection"], StreamHandler], *, options: TcpOptions) -> None:
         self._on_made: Callable[[TcpConnection], StreamHandler] | None = on_made
         self._options: Final = options
-        self._is_tls: Final = is_tls
         self._loop: Final = asyncio.get_running_loop()
-        self._handler: StreamHandler = _HeldEvents()
+        self._handler: StreamHandler = HeldEvents()
         self._transport: asyncio.Transport | None = None
         self._sock: socket.socket | None = None
         self._quick_ack = False
@@ -135,8 +131,8 @@ class TcpConnection(asyncio.BufferedProtocol):
             self._transport.writelines(parts)
 
     def write_eof(self) -> None:
-        """Sends what is queued and then FIN; with TLS, which has no such thing, does nothing."""
-        if self._transport is not None and not self._loss_text and self._transport.can_write_eof():
+        """Sends what is queued and then FIN."""
+        if self._transport is not None and not self._loss_text:
             self._transport.write_eof()
 
     def pause_reading(self) -> None:
@@ -202,12 +198,12 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._handler.data_received(data)
 
     def eof_received(self) -> bool:
-        """Keeps the connection open for writing, which TLS does not allow."""
+        """Keeps the connection open for writing."""
         self._is_eof = True
-        if not self._is_tls and not self._loss_text:
+        if not self._loss_text:
             self._start_watch()
         self._handler.eof_received()
-        return not self._is_tls
+        return True
 
     def pause_writing(self) -> None:
         """The high mark was passed; `unsent` tells the user."""
@@ -224,10 +220,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         sock, self._sock = self._sock, None
         self._quick_ack = False
         if sock is not None:
-            if self._is_tls:
-                sock.close()
-            else:
-                sock.detach()
+            sock.detach()
         if not self._loss_text:
             self._loss_text = loss_text(exc)
         if self._on_made is None:
@@ -238,11 +231,9 @@ class TcpConnection(asyncio.BufferedProtocol):
     def _take_socket(self, sock: socket.socket) -> None:
         """Keeps a socket object of our own: the loop's one is slow to use.
 
-        It shares the loop's file descriptor, which lives until `connection_lost` has returned; under TLS it may be
-        closed earlier, so there it is duplicated.
+        It shares the loop's file descriptor, which lives until `connection_lost` has returned.
         """
-        number = os.dup(sock.fileno()) if self._is_tls else sock.fileno()
-        self._sock = socket.socket(sock.family, socket.SOCK_STREAM, sock.proto, fileno=number)
+        self._sock = socket.socket(sock.family, socket.SOCK_STREAM, sock.proto, fileno=sock.fileno())
         options = self._options
         tcp = socket.IPPROTO_TCP
         self._set_option(tcp, socket.TCP_NODELAY, int(options.no_delay))
@@ -326,31 +317,6 @@ class TcpListener:
         self._server.close()
 
 
-class _HeldEvents:
-    """Stands in for the user of a connection that `connect` has not yet returned."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self) -> None:
-        self._calls: Final[list[Callable[[StreamHandler], None]]] = []
-
-    def data_received(self, data: bytes) -> None:
-        self._calls.append(lambda handler: handler.data_received(data))
-
-    def eof_received(self) -> None:
-        self._calls.append(lambda handler: handler.eof_received())
-
-    def connection_lost(self, error_text: str) -> None:
-        self._calls.append(lambda handler: handler.connection_lost(error_text))
-
-    def write_drained(self) -> None:
-        self._calls.append(lambda handler: handler.write_drained())
-
-    def replay(self, handler: StreamHandler) -> None:
-        for call in self._calls:
-            call(handler)
-
-
 async def listen(
     host: str,
     port: int,
@@ -358,7 +324,6 @@ async def listen(
     *,
     options: TcpOptions = DEFAULT_OPTIONS,
     backlog: int = DEFAULT_BACKLOG,
-    ssl_context: ssl.SSLContext | None = None,
 ) -> TcpListener:
     """Listens for connections.
 
@@ -368,7 +333,6 @@ async def listen(
         on_connection: Called for each connection, before its first byte, and returns its user.
         options: How each connection is set up.
         backlog: Connections that may wait to be accepted.
-        ssl_context: TLS from the first byte; connections are told after the handshake.
 
     Raises:
         TransportError: The address cannot be listened on.
@@ -376,13 +340,11 @@ async def listen(
     loop = asyncio.get_running_loop()
 
     def make() -> TcpConnection:
-        return TcpConnection(on_connection, options=options, is_tls=ssl_context is not None)
+        return TcpConnection(on_connection, options=options)
 
     where = Address(host or "*", port)
     try:
-        server = await loop.create_server(
-            make, host or None, port, backlog=backlog, ssl=ssl_context, reuse_address=os.name == "posix"
-        )
+        server = await loop.create_server(make, host or None, port, backlog=backlog, reuse_address=os.name == "posix")
     except (OSError, OverflowError) as error:
         raise TransportError(f"cannot listen on {where}: {listen_error_text(error, host)}") from error
     return TcpListener(server, tuple(address_of(sock.getsockname()) for sock in server.sockets))
@@ -396,28 +358,24 @@ async def connect(
     handler: StreamHandler,
     bind_host: str | None = None,
     options: TcpOptions = DEFAULT_OPTIONS,
-    ssl_context: ssl.SSLContext | None = None,
-    server_hostname: str | None = None,
 ) -> TcpConnection:
     """Connects to one of the addresses of `host`, trying them in the system's order.
 
     Args:
         host: Address or name.
         port: TCP port.
-        timeout: Seconds for everything: name, connection and TLS handshake.
+        timeout: Seconds for name and connection.
         handler: The user of the connection; it is called from the next turn of the event loop on.
         bind_host: Address of this side, if not the system's choice.
         options: How the connection is set up.
-        ssl_context: TLS from the first byte.
-        server_hostname: Name that the certificate must have, if not `host`.
 
     Raises:
         TransportError: No address could be connected to; the text says what happened at the last one.
     """
-    held = _HeldEvents()
+    held = HeldEvents()
 
     def make() -> TcpConnection:
-        return TcpConnection(lambda connection: held, options=options, is_tls=ssl_context is not None)
+        return TcpConnection(lambda connection: held, options=options)
 
     _, connection = await dial(
         make,
@@ -425,13 +383,11 @@ async def connect(
         port,
         timeout=timeout,
         bind_host=bind_host,
-        ssl_context=ssl_context,
-        server_hostname=server_hostname,
     )
     asyncio.get_running_loop().call_soon(_release, connection, held, handler)
     return connection
 
 
-def _release(connection: TcpConnection, held: _HeldEvents, handler: StreamHandler) -> None:
+def _release(connection: TcpConnection, held: HeldEvents, handler: StreamHandler) -> None:
     connection._handler = handler
     held.replay(handler)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from dimse_proxy.tunnel.events import Message, TunnelCounters, TunnelEvent
-from dimse_proxy.tunnel.frames import HEADER_SIZE
+from dimse_proxy.tunnel.frames import HEADER_SIZE, LARGEST_SEAL
 from dimse_proxy.tunnel.graveyard import Graveyard
 from dimse_proxy.tunnel.settings import TunnelIdentity, TunnelSettings
 from dimse_proxy.tunnel.subjects import Subjects
@@ -13,6 +13,7 @@ from dimse_proxy.tunnel.timers import Alarm, Timed, Timers
 if TYPE_CHECKING:
     from dimse_proxy.tunnel.opening import Opening
     from dimse_proxy.tunnel.peer import PeerState
+    from dimse_proxy.tunnel.sealing import Keyring
     from dimse_proxy.tunnel.session import Session
 
 ACK_DELAY: Final = 0.1
@@ -28,6 +29,8 @@ class TunnelContext:
         self.identity: Final = identity
         self.settings: Final = settings
         self.random_bytes: Final = random_bytes
+        self.keyring: Final = self._make_keyring()
+        """None without a tunnel key."""
         self.subjects: Final = Subjects(settings.root, identity.channel, identity.instance)
         self.counters: Final = TunnelCounters()
         self.timers: Final = Timers()
@@ -59,7 +62,8 @@ class TunnelContext:
 
     def set_max_payload(self, max_payload: int) -> None:
         """Take the longest message the connected server allows, bytes."""
-        self.max_data = max(1, min(self.settings.chunk_size, max_payload - HEADER_SIZE))
+        overhead = HEADER_SIZE if self.keyring is None else HEADER_SIZE + LARGEST_SEAL
+        self.max_data = max(1, min(self.settings.chunk_size, max_payload - overhead))
 
     def arm(self, timed: Timed, when: float) -> None:
         """Have something called at a time."""
@@ -78,6 +82,14 @@ class TunnelContext:
         """Have a session's numbers told within `ACK_DELAY`."""
         self.lazy_acks[session] = None
         self.timers.arm(self._lazy_alarm, now + ACK_DELAY)
+
+    def _make_keyring(self) -> "Keyring | None":
+        settings = self.settings
+        if not settings.keys:
+            return None
+        from dimse_proxy.tunnel.sealing import Keyring  # `cryptography` is loaded only where there is a tunnel key
+
+        return Keyring(settings.keys, settings.root, self.identity, self.random_bytes)
 
     def _flush_lazy_acks(self, now: float) -> None:
         self.acks_due.update(self.lazy_acks)

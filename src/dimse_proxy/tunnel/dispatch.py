@@ -5,18 +5,20 @@ cannot be are raised as errors, which `tunnel` counts.
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dimse_proxy.errors import TunnelError
 from dimse_proxy.tunnel.context import TunnelContext
 from dimse_proxy.tunnel.events import SessionOpened, TunnelCode
 from dimse_proxy.tunnel.frames import (
     BEYOND_LIMIT,
+    FORGED,
     FORGED_OFFSET,
     HEADER,
     HEADER_SIZE,
     LARGEST_NUMBER,
     NO_SESSION,
+    REPLAYED,
     VERSION,
     FrameFlag,
     FrameType,
@@ -35,8 +37,11 @@ from dimse_proxy.tunnel.presence import Presence
 from dimse_proxy.tunnel.receiving import CLOSED_BY_ABORT, CLOSED_BY_END
 from dimse_proxy.tunnel.session import Session
 
+if TYPE_CHECKING:
+    from dimse_proxy.tunnel.sealing import PairSeal
+
 _DATA: Final = int(FrameType.DATA)
-_KNOWN_FLAGS: Final = int(FrameFlag.ACK_NOW)
+KNOWN_FLAGS: Final = int(FrameFlag.ACK_NOW)
 _TYPES: Final = {int(frame_type): frame_type for frame_type in FrameType}
 _CODES: Final = {code.value: code for code in TunnelCode}
 
@@ -73,24 +78,24 @@ class Dispatcher:
         if version != VERSION:
             self._context.counters.unknown_versions += 1
             return
-        if key or flags & ~_KNOWN_FLAGS:
+        if key or flags & ~KNOWN_FLAGS:
             raise bad_frame("sealed, or with flags that are not known")
         session = self._sessions.get(session_id)
         if session is None or session.line.route_in != route or session.channel != channel:
             self._stray(channel, route, _control_frame(kind, session_id, counter, offset, payload), now)
             return
         peer = session.bound
-        if peer is not None:
-            peer.last_seen = now
-            if peer.is_silent:
-                self._presence.heard(peer, now)
+        assert peer is not None  # or it would have no route
+        peer.last_seen = now
+        if peer.is_silent:
+            self._presence.heard(peer, now)
         if kind != _DATA:
             self._control(session, _control_frame(kind, session_id, counter, offset, payload), now)
             return
         if session.opening is not None:
             session.acknowledge(now)
         if session.sender.abort is None:
-            session.receiver.data(offset, payload, flags, counter, now)
+            session.receiver.data(offset, memoryview(payload)[HEADER_SIZE:], flags, counter, now)
 
     def count(self, error: TunnelError) -> None:
         """Count a frame that cannot be."""
@@ -100,6 +105,10 @@ class Dispatcher:
                 counters.forged_offsets += 1
             case x if x == BEYOND_LIMIT:
                 counters.beyond_limit += 1
+            case x if x == FORGED:
+                counters.forged += 1
+            case x if x == REPLAYED:
+                counters.replayed += 1
             case _:
                 counters.bad_frames += 1
 
@@ -121,8 +130,10 @@ class Dispatcher:
             case FrameType.SYNC | FrameType.RESET:
                 raise bad_frame("a frame for a process, with a session")
             case _:
-                session.acknowledge(now)
-                self._progress(session, frame, now)
+                if frame.kind is FrameType.OPENED:
+                    session.line.take_key(frame.body)
+                if session.acknowledge(now):
+                    self._progress(session, frame, now)
 
     def _progress(self, session: Session, frame: ControlFrame, now: float) -> None:
         body = frame.body
@@ -145,7 +156,9 @@ class Dispatcher:
                     session.receiver.end(frame.offset, frame.counter, now)
 
     def _opened(self, session: Session) -> None:
-        session.line.send(FrameType.OPENED, session.receiver.received, b'{"limit":%d}' % session.receiver.limit)
+        line = session.line
+        body = line.introduce(b'{"limit":%d}' % session.receiver.limit)
+        line.send(FrameType.OPENED, session.receiver.received, body)
         session.receiver.told()
 
     # Everything else.
@@ -171,7 +184,9 @@ class Dispatcher:
                 self._context.counters.unknown_sessions += 1
                 self._unknown(peer, frame, now)
 
-    def _meet(self, channel: str, route: bytes, frame: ControlFrame, now: float) -> PeerState | None:
+    def _meet(
+        self, channel: str, route: bytes, frame: ControlFrame, now: float, seal: "PairSeal | None" = None
+    ) -> PeerState | None:
         """Return the peer that a frame is from, which we did not know until now: only an OPEN names it."""
         if frame.kind is not FrameType.OPEN:
             self._context.counters.strangers += 1
@@ -180,7 +195,7 @@ class Dispatcher:
         if instance_tag(instance) != route[:8]:
             raise bad_frame("the instance is not that of the header")
         self._presence.ask(channel)
-        return self._presence.meet(channel, instance, int.from_bytes(route[8:16], "big"), now)
+        return self._presence.meet(channel, instance, int.from_bytes(route[8:16], "big"), now, seal)
 
     def _open(self, peer: PeerState, frame: ControlFrame, now: float) -> None:
         context = self._context
@@ -203,6 +218,7 @@ class Dispatcher:
             self._refuse(peer, session_id, refusal)
             return
         session = Session(context, session_id, peer.channel, info, is_opener=False)
+        session.line.accept(peer, frame.body)
         self._sessions[session_id] = session
         session.bind(peer, limit)
         self._presence.share_out(now)
@@ -270,7 +286,8 @@ class Dispatcher:
         received, limit, sent, counter = (_number(value) for value in entry[1:])
         session = self._sessions.get(session_id)
         if session is not None and session.bound is peer:
-            session.acknowledge(now)
+            if not session.acknowledge(now):
+                return
             session.sender.acknowledged(received, limit, now)
             if session.sender.abort is None:
                 session.receiver.probe(sent, counter, False)
@@ -289,10 +306,20 @@ class Dispatcher:
                 session.reset(seen, now)
 
 
-def _control_frame(kind: int, session_id: bytes, counter: int, offset: int, payload: bytes) -> ControlFrame:
+def frame_type_of(kind: int) -> FrameType:
+    """Return the type of a frame.
+
+    Raises:
+        TunnelError: it is none.
+    """
     frame_type = _TYPES.get(kind)
     if frame_type is None:
         raise bad_frame("a type that is not known")
+    return frame_type
+
+
+def _control_frame(kind: int, session_id: bytes, counter: int, offset: int, payload: bytes) -> ControlFrame:
+    frame_type = frame_type_of(kind)
     body = {} if kind == _DATA else decode_body(payload[HEADER_SIZE:])
     return ControlFrame(frame_type, session_id, counter, offset, body)
 

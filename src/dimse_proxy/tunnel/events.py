@@ -36,6 +36,8 @@ class TunnelCode(StrEnum):
     """Every instance present is about to stop."""
     VERSION_MISMATCH = "version-mismatch"
     """Every instance present speaks other versions of the tunnel's protocol."""
+    KEY_MISMATCH = "key-mismatch"
+    """Every instance present uses another tunnel key, or one of the two sides uses none."""
     CANCELLED = "cancelled"
     """The side that asked gave this instance up and asks another one."""
     SILENT = "silent"
@@ -91,6 +93,16 @@ class PeerLost:
     """A peer is gone: `silent` (its sessions wait), `peer-lost` or `peer-restarted` (its sessions failed)."""
 
     peer: Peer
+    code: TunnelCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerRefused:
+    """An instance said hello that we cannot talk to (`key-mismatch`); told once in a while for a channel."""
+
+    channel: str
+    instance: str
+    """As it says, which proves nothing."""
     code: TunnelCode
 
 
@@ -162,6 +174,7 @@ class SessionClosed:
 TunnelEvent: TypeAlias = (
     PeerAppeared
     | PeerLost
+    | PeerRefused
     | SessionOpened
     | SessionAcknowledged
     | DataReceived
@@ -202,3 +215,9 @@ class TunnelCounters:
     probes: int = 0
     resets_sent: int = 0
     resets_received: int = 0
+    forged: int = 0
+    """Sealed messages that were not as a holder of the tunnel key made them for us."""
+    replayed: int = 0
+    """Sealed messages that had come before."""
+    mismatches: int = 0
+    """Hellos made with another tunnel key, or with none where we have one, or with one where we have none."""

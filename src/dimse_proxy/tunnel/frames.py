@@ -23,6 +23,8 @@ NO_SESSION: Final = bytes(16)
 """Session id of frames between two processes (SYNC, RESET)."""
 INITIAL_CREDIT: Final = 262144
 """Bytes that may follow an open before its acknowledgement brought a limit; less if the hello says a smaller window."""
+LARGEST_SEAL: Final = 64
+"""Bytes that a seal adds to a frame at most: in an OPEN a key, a number, and the tag."""
 LARGEST_BODY: Final = 65536
 """Longest JSON body read, bytes."""
 LARGEST_DETAIL: Final = 4096
@@ -51,6 +53,19 @@ class FrameType(IntEnum):
     RESET = 13
 
 
+class KeyId(IntEnum):
+    """The header's key id: what the bytes behind the header are sealed with."""
+
+    PLAIN = 0
+    """Nothing: there is no tunnel key."""
+    PAIR = 1
+    """The key of two processes: everything but DATA."""
+    OFFER = 2
+    """DATA of the opener until the other side's key has come."""
+    SESSION = 3
+    """All other DATA."""
+
+
 class FrameFlag(IntFlag):
     """Bits of the header's flags; a frame with any other bit is refused."""
 
@@ -61,6 +76,8 @@ class FrameFlag(IntFlag):
 BAD_FRAME: Final = "bad-frame"
 FORGED_OFFSET: Final = "forged-offset"
 BEYOND_LIMIT: Final = "beyond-limit"
+FORGED: Final = "forged"
+REPLAYED: Final = "replayed"
 
 
 def bad_frame(why: str) -> TunnelError:
@@ -83,9 +100,11 @@ def make_route(sender_tag: bytes, sender_epoch: int, receiver_epoch: int) -> byt
     return _ROUTE.pack(sender_tag, sender_epoch, receiver_epoch)
 
 
-def make_prefix(frame_type: FrameType, session_id: bytes, route: bytes, flags: int = 0) -> bytes:
+def make_prefix(
+    frame_type: FrameType, session_id: bytes, route: bytes, flags: int = 0, key: KeyId = KeyId.PLAIN
+) -> bytes:
     """Return the header without its `TAIL`."""
-    return _START.pack(VERSION, frame_type, flags, 0, session_id, route)
+    return _START.pack(VERSION, frame_type, flags, key, session_id, route)
 
 
 def encode_body(body: Mapping[str, object]) -> bytes:

@@ -1,15 +1,21 @@
 """The hello: what an instance says of itself to all instances of another channel, as JSON.
 
-A hello is the only message without a header, because it is how the header's versions are agreed on.
+A hello is the only message without a header, because it is how the header's versions are agreed on. It is never sealed,
+but with a tunnel key it carries this process's public key and an authentication code for each tunnel key.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dimse_proxy.errors import TunnelError
 from dimse_proxy.tunnel.frames import VERSION, bad_frame, decode_body, encode_body, flag, number, text
+from dimse_proxy.tunnel.settings import KEY_SIZE
 from dimse_proxy.tunnel.subjects import is_token
 
 LARGEST_EPOCH = (1 << 64) - 1
+_CODES = b',"codes":'
+_LONGEST_CODES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,10 @@ class Hello:
     """Bytes a session may be ahead of its receiver."""
     share: int
     """Bytes that any one peer may have in flight to it."""
+    key: bytes | None = None
+    """Its public key of this epoch; None without a tunnel key."""
+    number: int = 0
+    """With a tunnel key: higher than that of every hello before."""
 
     @property
     def is_compatible(self) -> bool:
@@ -47,22 +57,42 @@ class Hello:
 
 
 def encode_hello(hello: Hello) -> bytes:
-    """Return a hello's payload."""
-    return encode_body(
-        {
-            "instance": hello.instance,
-            "epoch": hello.epoch,
-            "version": hello.version,
-            "protocols": list(hello.protocols),
-            "load": hello.load,
-            "limit": hello.limit,
-            "accepts": hello.accepts,
-            "going_away": hello.going_away,
-            "start": hello.start,
-            "window": hello.window,
-            "share": hello.share,
-        }
-    )
+    """Return a hello's payload, without authentication codes."""
+    body: dict[str, object] = {
+        "instance": hello.instance,
+        "epoch": hello.epoch,
+        "version": hello.version,
+        "protocols": list(hello.protocols),
+        "load": hello.load,
+        "limit": hello.limit,
+        "accepts": hello.accepts,
+        "going_away": hello.going_away,
+        "start": hello.start,
+        "window": hello.window,
+        "share": hello.share,
+    }
+    if hello.key is not None:
+        body |= {"public_key": hello.key.hex(), "number": hello.number}
+    return encode_body(body)
+
+
+def add_codes(payload: bytes, codes: Sequence[str]) -> bytes:
+    """Return a hello's payload with authentication codes of it, as its last member."""
+    return payload[:-1] + _CODES + json.dumps(list(codes), separators=(",", ":")).encode() + b"}"
+
+
+def split_codes(payload: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Return a hello's payload without its authentication codes, and them; whatever it is, it never raises."""
+    text, found, rest = payload.rpartition(_CODES)
+    if not found or len(rest) > _LONGEST_CODES:
+        return payload, ()
+    try:
+        codes = json.loads(rest[:-1])
+    except (ValueError, RecursionError):
+        return payload, ()
+    if rest[-1:] != b"}" or not isinstance(codes, list) or not all(map(_is_code, codes)):
+        return payload, ()
+    return text + b"}", tuple(codes)
 
 
 def decode_hello(payload: bytes) -> Hello:
@@ -84,6 +114,8 @@ def decode_hello(payload: bytes) -> Hello:
         start=flag(body, "start"),
         window=number(body, "window"),
         share=number(body, "share"),
+        key=public_key(body) if "public_key" in body else None,
+        number=number(body, "number") if "public_key" in body else 0,
     )
 
 
@@ -97,6 +129,25 @@ def instance_name(body: dict[str, object]) -> str:
     if not is_token(name):
         raise bad_frame("the instance is not a token of a subject")
     return name
+
+
+def public_key(body: dict[str, object]) -> bytes:
+    """Return the member `public_key`, 32 bytes.
+
+    Raises:
+        TunnelError: it is not that.
+    """
+    try:
+        key = bytes.fromhex(text(body, "public_key"))
+    except ValueError:
+        key = b""
+    if len(key) != KEY_SIZE:
+        raise bad_frame("the public key is not 32 bytes in hexadecimal")
+    return key
+
+
+def _is_code(value: object) -> bool:
+    return type(value) is str and value.isascii()
 
 
 def _epoch(value: object) -> int:

@@ -52,6 +52,29 @@ class Line:
         self.peer = None
         self.route_in = b""
 
+    @property
+    def is_keyed(self) -> bool:
+        """The keys of the session are known, if it needs any."""
+        return True
+
+    def accept(self, peer: "PeerState", body: dict[str, object]) -> None:
+        """Take what an OPEN of `peer` says for the line, before it is connected.
+
+        Raises:
+            TunnelError: it is not right.
+        """
+
+    def introduce(self, body: bytes) -> bytes:
+        """Return the body of an OPEN or OPENED with what this side has to say for the line."""
+        return body
+
+    def take_key(self, body: dict[str, object]) -> None:
+        """Take what an OPENED says for the line.
+
+        Raises:
+            TunnelError: it is not right.
+        """
+
     def data_frame(self, offset: int, parts: list[bytes | memoryview], is_marked: bool) -> Message:
         """Return a DATA frame; nothing is copied."""
         self.counter += 1

@@ -78,7 +78,7 @@ class Opening:
         self._attempts = 0
         if self._session.bound is not None:
             self._ask(now)
-        elif self._wait_until is not None:
+        else:
             self._wait_until = None
             self.begin(now)
 
@@ -122,7 +122,7 @@ class Opening:
         self._attempts += 1
         self._asked_at = now
         session = self._session
-        session.line.send(FrameType.OPEN, session.sender.sent, self._body)
+        session.line.send(FrameType.OPEN, session.sender.sent, session.line.introduce(self._body))
         self._arm()
 
     def _arm(self) -> None:

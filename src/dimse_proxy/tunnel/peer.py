@@ -12,6 +12,7 @@ from dimse_proxy.tunnel.frames import (
     NO_SESSION,
     TAIL,
     FrameType,
+    KeyId,
     encode_body,
     instance_tag,
     make_prefix,
@@ -22,6 +23,7 @@ from dimse_proxy.tunnel.pacing import SMALLEST, Pace
 from dimse_proxy.tunnel.timers import Alarm
 
 if TYPE_CHECKING:
+    from dimse_proxy.tunnel.sealing import PairSeal
     from dimse_proxy.tunnel.session import Session
 
 RESET_SPACING: Final = 0.1
@@ -44,6 +46,7 @@ class PeerState:
         epoch: int,
         now: float,
         on_timer: Callable[["PeerState", float], None],
+        seal: "PairSeal | None" = None,
     ) -> None:
         own = context.identity
         self._context: Final = context
@@ -55,6 +58,8 @@ class PeerState:
         self.route_in: Final = make_route(tag, epoch, own.epoch)
         self.route_out: Final = make_route(instance_tag(own.instance), own.epoch, epoch)
         self.subject: Final = context.subjects.instance(channel, instance)
+        self.seal: Final = seal
+        """Of control frames; None without a tunnel key."""
         self.hello: Hello | None = None
         self.last_seen = now
         self.is_silent = False
@@ -63,6 +68,9 @@ class PeerState:
         self.last_session_at = -math.inf
         self.ready: Final[deque[Session]] = deque()
         """Sessions that may have something to send, in turn."""
+        self.ready_small: Final[deque[Session]] = deque()
+        """Those that have only little to send, which have their turn first: with eight large sessions and frames of
+        256 KiB, a turn takes two seconds of a 10 Mbit/s link."""
         self.in_flight = 0
         """Bytes sent to it and not acknowledged, of all sessions."""
         self.pace: Final = Pace()
@@ -187,5 +195,14 @@ class PeerState:
 
     def _frame(self, frame_type: FrameType, body: bytes, session_id: bytes = NO_SESSION, offset: int = 0) -> Message:
         self._counter += 1
-        header = make_prefix(frame_type, session_id, self.route_out) + TAIL.pack(self._counter, offset)
-        return Message(self.subject, (header, body))
+        return self.control_frame(frame_type, session_id, self._counter, offset, body)
+
+    def control_frame(
+        self, frame_type: FrameType, session_id: bytes, counter: int, offset: int, body: bytes
+    ) -> Message:
+        """Return a frame for it, any but DATA."""
+        tail = TAIL.pack(counter, offset)
+        if self.seal is None:
+            return Message(self.subject, (make_prefix(frame_type, session_id, self.route_out) + tail, body))
+        header = make_prefix(frame_type, session_id, self.route_out, key=KeyId.PAIR) + tail
+        return Message(self.subject, (header, self.seal.seal(header, body)))

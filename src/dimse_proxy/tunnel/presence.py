@@ -6,18 +6,24 @@ business.
 
 import math
 from collections.abc import Collection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from dimse_proxy.errors import TunnelError
 from dimse_proxy.tunnel.context import TunnelContext
-from dimse_proxy.tunnel.events import Message, PeerAppeared, PeerLost, TunnelCode
-from dimse_proxy.tunnel.frames import VERSION
-from dimse_proxy.tunnel.hello import Hello, decode_hello, encode_hello
+from dimse_proxy.tunnel.events import Message, PeerAppeared, PeerLost, PeerRefused, TunnelCode
+from dimse_proxy.tunnel.frames import REPLAYED, VERSION, bad_frame, instance_tag, make_route
+from dimse_proxy.tunnel.hello import Hello, add_codes, decode_hello, encode_hello, split_codes
 from dimse_proxy.tunnel.peer import PeerState
 from dimse_proxy.tunnel.timers import Alarm
+
+if TYPE_CHECKING:
+    from dimse_proxy.tunnel.sealing import Keyring, PairSeal
 
 MOST_PEERS: Final = 1024
 SMALLEST_SHARE: Final = 65536
 """Bytes that every peer may have in flight, however many there are."""
+MISMATCH_SPACING: Final = 600.0
+"""Seconds between two complaints about another tunnel key on one channel."""
 LOAD_DELAY: Final = 1.0
 """Seconds between two hellos at least, if all that changed is the load."""
 
@@ -40,6 +46,9 @@ class Presence:
         self._hellos_due: dict[str, bool] = {}
         self._told_load: tuple[int, int | None] = (0, None)
         self._told_at = -math.inf
+        self._mismatches: Final[dict[str, float]] = {}
+        """When a hello with another tunnel key came last, for each channel."""
+        self._mismatch_told: Final[dict[str, float]] = {}
         self._load_alarm: Final = Alarm(lambda now: None)  # it only wakes the driver, which asks for messages
 
     def peers(self) -> list[PeerState]:
@@ -101,11 +110,14 @@ class Presence:
         self._told_at = now
         due, self._hellos_due = self._hellos_due, {}
         subjects = self._context.subjects
-        return [Message(subjects.hello(channel), (self._hello(is_start),)) for channel, is_start in due.items()]
+        return [
+            Message(subjects.hello(channel), (self._hello(channel, is_start),)) for channel, is_start in due.items()
+        ]
 
-    def _hello(self, is_start: bool) -> bytes:
+    def _hello(self, channel: str, is_start: bool) -> bytes:
         identity = self._context.identity
-        return encode_hello(
+        keyring = self._context.keyring
+        hello = encode_hello(
             Hello(
                 instance=identity.instance,
                 epoch=identity.epoch,
@@ -118,8 +130,11 @@ class Presence:
                 start=is_start,
                 window=self._context.settings.window,
                 share=self._share,
+                key=None if keyring is None else keyring.public,
+                number=0 if keyring is None else keyring.next_number(),
             )
         )
+        return hello if keyring is None else add_codes(hello, keyring.sign(channel, hello))
 
     def share_out(self, now: float) -> None:
         """Divide the budget among the peers that send to us, keeping one share for a newcomer.
@@ -142,10 +157,25 @@ class Presence:
         Raises:
             TunnelError: it is none.
         """
-        hello = decode_hello(payload)
-        peer = self.meet(channel, hello.instance, hello.epoch, now)
+        keyring = self._context.keyring
+        seal = None
+        if keyring is None:
+            hello = decode_hello(payload)
+            if hello.key is not None:
+                self._mismatch(channel, hello, now)
+                return
+        else:
+            signed, codes = split_codes(payload)
+            hello = decode_hello(signed)
+            index = keyring.verify(channel, signed, codes)
+            if index is None or hello.key is None:
+                self._mismatch(channel, hello, now)
+                return
+            seal = self._seal(keyring, channel, hello, index)
+        peer = self.meet(channel, hello.instance, hello.epoch, now, seal)
         if peer is None:
             return
+        self._mismatches.pop(channel, None)
         is_first = peer.hello is None
         peer.hello = hello
         peer.opened_since_hello = 0
@@ -154,10 +184,47 @@ class Presence:
         self.heard(peer, now)
         if hello.start:
             self._hellos_due.setdefault(channel, False)
+        self._ask_again(channel, now)
+
+    def _seal(self, keyring: "Keyring", channel: str, hello: Hello, index: int) -> "PairSeal":
+        """Return the seal of the peer that a hello, made with our tunnel key number `index`, is from.
+
+        Raises:
+            TunnelError: the hello has come before, or names another key than the peer has.
+        """
+        route = make_route(instance_tag(hello.instance), hello.epoch, self._context.identity.epoch)
+        known = self.find(channel, route)
+        key = hello.key or b""
+        seal = keyring.pair(channel, route, key, index) if known is None or known.seal is None else known.seal
+        if seal.public != key:
+            raise bad_frame("another key of the same epoch")
+        if hello.number <= seal.hello_number:
+            raise TunnelError("a hello that has come before", code=REPLAYED)
+        seal.hello_number = hello.number
+        return seal
+
+    def _mismatch(self, channel: str, hello: Hello, now: float) -> None:
+        """Note a hello that was not made with one of our tunnel keys, if it is not one of a known peer, altered."""
+        self._context.counters.mismatches += 1
+        known = self._peers.get((channel, hello.instance))
+        if known is not None and known.epoch == hello.epoch:
+            return
+        self._mismatches[channel] = now
+        if hello.start:
+            self._hellos_due.setdefault(channel, False)
+        if now >= self._mismatch_told.get(channel, -math.inf) + MISMATCH_SPACING:
+            self._mismatch_told[channel] = now
+            self._context.emit(PeerRefused(channel=channel, instance=hello.instance, code=TunnelCode.KEY_MISMATCH))
+        self._ask_again(channel, now)
+
+    def _ask_again(self, channel: str, now: float) -> None:
+        """Have the opens that wait for somebody on a channel look again."""
         for opening in [opening for opening in self._context.waiting if opening.channel == channel]:
             opening.begin(now)
 
-    def meet(self, channel: str, instance: str, epoch: int, now: float) -> PeerState | None:
+    def meet(
+        self, channel: str, instance: str, epoch: int, now: float, seal: "PairSeal | None" = None
+    ) -> PeerState | None:
         """Return the peer, a new one if need be; None if it is not to be believed, which is counted.
 
         An older epoch is a late message of a process that is no more, unless the newer one has fallen silent:
@@ -172,7 +239,7 @@ class Presence:
         if known is None and len(self._peers) >= MOST_PEERS:
             self._context.counters.strangers += 1
             return None
-        peer = PeerState(self._context, channel, instance, epoch, now, self._check)
+        peer = PeerState(self._context, channel, instance, epoch, now, self._check, seal)
         if known is not None:
             del self._routes[channel, known.route_in]
         self._peers[channel, instance] = peer
@@ -221,6 +288,8 @@ class Presence:
             return TunnelCode.GOING_AWAY, is_expected
         if any(peer.hello is not None and not peer.hello.is_compatible for peer in peers):
             return TunnelCode.VERSION_MISMATCH, is_expected
+        if now < self._mismatches.get(channel, -math.inf) + context.settings.presence_timeout:
+            return TunnelCode.KEY_MISMATCH, is_expected
         is_fresh = now < context.connected_at + context.settings.wait_for_peer
         return TunnelCode.NO_PEER, is_expected or is_fresh
 
@@ -266,3 +335,5 @@ class Presence:
         for session in list(peer.sessions.values()):
             session.peer_gone(code, text, now)
         self._context.forget(peer)
+        if peer.seal is not None:
+            peer.seal.part()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from dimse_proxy.tunnel.context import TunnelContext
 from dimse_proxy.tunnel.events import AbortReceived, DataReceived, EndReceived, Message
-from dimse_proxy.tunnel.frames import HEADER_SIZE, FrameType, forged_offset
+from dimse_proxy.tunnel.frames import FrameType, forged_offset
 from dimse_proxy.tunnel.line import Line
 from dimse_proxy.tunnel.receive_window import ReceiveWindow
 
@@ -46,8 +46,8 @@ class Receiver:
         """Offset up to which the peer may send."""
         return self._window.limit
 
-    def data(self, offset: int, payload: bytes, flags: int, counter: int, now: float) -> None:
-        """Take a DATA frame, `payload` being all of it.
+    def data(self, offset: int, data: memoryview, flags: int, counter: int, now: float) -> None:
+        """Take the bytes of a DATA frame.
 
         Raises:
             TunnelError: no honest sender sends this.
@@ -55,7 +55,7 @@ class Receiver:
         window = self._window
         context = self._context
         session = self._session
-        new = window.accept(offset, memoryview(payload)[HEADER_SIZE:])
+        new = window.accept(offset, data)
         if new is None:
             if offset > window.received:
                 self._note_gap(counter)
@@ -74,7 +74,7 @@ class Receiver:
     def consumed(self, length: int, now: float) -> None:
         """Note that bytes left for the local socket."""
         self._window.consume(length)
-        if self._window.final is None:
+        if self._window.received != self._window.final:
             self.note_news(now)
 
     def note_news(self, now: float) -> None:

@@ -31,18 +31,13 @@ class SendQueue:
         self._retained: Final[deque[Chunk]] = deque()
         self._retained_start = 0
 
-    @property
-    def is_sendable(self) -> bool:
-        """There are bytes that wait, and credit for them."""
-        return self.sent < self.queued and self.sent < self.limit
-
     def append(self, data: Chunk) -> None:
         """Queue bytes; not empty."""
         self._waiting.append(data)
         self.queued += len(data)
 
     def take(self, size: int) -> list[Chunk]:
-        """Take at most `size` bytes to send, within the limit; `is_sendable` must hold."""
+        """Take at most `size` bytes to send, within the limit; there must be some."""
         return self._move(min(size, self.limit - self.sent))
 
     def acknowledge(self, received: int) -> int:

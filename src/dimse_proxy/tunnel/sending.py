@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FIRST_PROBE: Final = 0.5
 """Seconds without progress after which the peer is asked what it has."""
+SMALL: Final = 16384
+"""Bytes waiting, at most, with which a session goes before those that have more."""
 LONGEST_PROBE: Final = 5.0
 """Seconds between two such questions at most."""
 
@@ -103,7 +105,8 @@ class Sender:
         peer = self._line.peer
         if peer is not None and not self.is_ready and (self.has_data or self.is_end_due):
             self.is_ready = True
-            peer.ready.append(self._session)
+            is_small = self._queue.queued - self._queue.sent <= SMALL
+            (peer.ready_small if is_small else peer.ready).append(self._session)
             self._context.sending[peer] = None
 
     def end(self) -> None:
@@ -179,9 +182,9 @@ class Sender:
             in_flight = queue.sent - queue.acked
             freed = queue.acknowledge(received)
             peer = self._line.peer
-            if peer is not None:
-                peer.in_flight += queue.sent - queue.acked - in_flight
-                peer.pace.acknowledged(self._session, received, freed, now)
+            assert peer is not None  # only a peer acknowledges
+            peer.in_flight += queue.sent - queue.acked - in_flight
+            peer.pace.acknowledged(self._session, received, freed, now)
         if limit > queue.limit:
             is_progress = True
             queue.limit = limit
@@ -209,9 +212,9 @@ class Sender:
         self._resent_from = self._line.counter + 1
         self._is_end_sent = False
         peer = self._line.peer
-        if peer is not None:
-            peer.in_flight -= moved
-            peer.pace.discard(self._session)
+        assert peer is not None  # only a peer asks
+        peer.in_flight -= moved
+        peer.pace.discard(self._session)
         self.schedule()
 
     def closed(self, final: int, is_abort: bool, now: float) -> None:

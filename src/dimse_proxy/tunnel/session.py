@@ -37,6 +37,14 @@ def encode_detail(detail: Mapping[str, object]) -> bytes:
     return encoded
 
 
+def _make_line(context: TunnelContext, session_id: bytes) -> Line:
+    if context.keyring is None:
+        return Line(context, session_id)
+    from dimse_proxy.tunnel.sealed_line import SealedLine  # loads `cryptography`
+
+    return SealedLine(context, session_id)
+
+
 class Session:
     """One session, as both its user and the tunnel see it.
 
@@ -63,7 +71,7 @@ class Session:
         """The peer, as long as the session lives."""
         self.opening: Opening | None = None
         """The search for an instance that takes the session; None when there is one."""
-        self.line: Final = Line(context, session_id)
+        self.line: Final = _make_line(context, session_id)
         self.sender: Final = Sender(self, context, self.line)
         self.receiver: Final = Receiver(self, context, self.line)
         self._context: Final = context
@@ -131,12 +139,20 @@ class Session:
         self._leave(now)
         self.sender.unbind()
 
-    def acknowledge(self, now: float) -> None:
-        """Note that the peer took the session."""
+    def acknowledge(self, now: float) -> bool:
+        """Note a frame that shows that the peer took the session.
+
+        Returns:
+            False if its OPENED, which brings the key of the session, is still to come or was lost: it is asked for.
+        """
         if self.opening is not None:
+            if not self.line.is_keyed:
+                self.opening.hint(now)
+                return False
             self._settle()
             self._context.emit(SessionAcknowledged(session=self))
             self.sender.watch(now)
+        return True
 
     def aborted(self, final: int, sent: int, detail: Mapping[str, object], counter: int, now: float) -> None:
         """Take an ABORT.

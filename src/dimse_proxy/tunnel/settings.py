@@ -3,7 +3,7 @@
 Nothing here reads the environment: `config` does, and passes the values on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from dimse_proxy.errors import LocalProtocolError
@@ -11,6 +11,8 @@ from dimse_proxy.tunnel.subjects import is_root, is_token
 
 MEBIBYTE: Final = 1 << 20
 LARGEST_NUMBER: Final = (1 << 64) - 1
+KEY_SIZE: Final = 32
+"""Bytes of a tunnel key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class TunnelSettings:
     """Longest wait of an ABORT for the bytes before it."""
     session_limit: int | None = None
     """Sessions taken from peers at the same time; None for no limit of the tunnel's own."""
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """Tunnel keys, 32 random bytes each: the first one that a peer has too seals, all are accepted. Empty: no seal."""
 
     def __post_init__(self) -> None:
         if not is_root(self.root):
@@ -72,3 +76,5 @@ class TunnelSettings:
         for name in ("window", "receive_budget", "chunk_size", "open_attempts"):
             if getattr(self, name) < 1:
                 raise LocalProtocolError(f"{name} must be at least 1")
+        if any(len(key) != KEY_SIZE for key in self.keys):
+            raise LocalProtocolError(f"a tunnel key has {KEY_SIZE} bytes")

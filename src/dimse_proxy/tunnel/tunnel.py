@@ -10,6 +10,7 @@ from dimse_proxy.errors import LocalProtocolError, TunnelError
 from dimse_proxy.tunnel.context import TunnelContext
 from dimse_proxy.tunnel.dispatch import Dispatcher
 from dimse_proxy.tunnel.events import Message, Peer, TunnelCode, TunnelCounters, TunnelEvent
+from dimse_proxy.tunnel.frames import FORGED, REPLAYED
 from dimse_proxy.tunnel.opening import Opening
 from dimse_proxy.tunnel.peer import PeerState
 from dimse_proxy.tunnel.presence import Presence
@@ -19,6 +20,14 @@ from dimse_proxy.tunnel.timers import Alarm
 
 LATE: Final = 1.0
 """Seconds after which a timer that fires means that the process did not run: silence is counted anew."""
+
+
+def _make_dispatcher(context: TunnelContext, presence: Presence) -> Dispatcher:
+    if context.keyring is None:
+        return Dispatcher(context, presence)
+    from dimse_proxy.tunnel.unsealing import SealedDispatcher  # loads `cryptography`
+
+    return SealedDispatcher(context, presence, context.keyring)
 
 
 class Tunnel:
@@ -43,7 +52,7 @@ class Tunnel:
         self.settings: Final = settings
         self._context: Final = context
         self._presence: Final = Presence(context, peer_channels)
-        self._dispatcher: Final = Dispatcher(context, self._presence)
+        self._dispatcher: Final = _make_dispatcher(context, self._presence)
         self._channels: Final = frozenset(self._presence.channels)
         self._heartbeat: Final = Alarm(self._beat)
         self._outage_alarm: Final = Alarm(self._check_outage)
@@ -103,8 +112,11 @@ class Tunnel:
         if origin.is_hello:
             try:
                 self._presence.receive_hello(origin.channel, payload, now)
-            except TunnelError:
-                self._context.counters.bad_hellos += 1
+            except TunnelError as error:
+                if error.code in (FORGED, REPLAYED):
+                    self._dispatcher.count(error)
+                else:
+                    self._context.counters.bad_hellos += 1
             return
         try:
             self._dispatcher.frame(origin.channel, payload, now)
@@ -140,9 +152,10 @@ class Tunnel:
     def _send_data(self, peer: PeerState, messages: list[Message], now: float) -> None:
         """Take frames of the sessions that have something to send, in turn, as long as the peer may be sent more."""
         ready = peer.ready
+        small = peer.ready_small
         bound = peer.bound
-        while ready and peer.in_flight < bound:
-            session = ready.popleft()
+        while (ready or small) and peer.in_flight < bound:
+            session = small.popleft() if small else ready.popleft()
             if session.bound is not peer:
                 continue
             sender = session.sender
@@ -154,7 +167,7 @@ class Tunnel:
             sender.is_ready = False
             if sender.is_end_due:
                 messages.append(sender.end_frame(now))
-        if not ready:
+        if not ready and not small:
             del self._context.sending[peer]
 
     def events_received(self) -> list[TunnelEvent]:

@@ -131,9 +131,9 @@ class BulkScp:
 class BulkScu:
     """One association; leaving the with block releases it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, timeout: float = TIMEOUT) -> None:
         self._released = False
-        self._socket: Final = socket.create_connection((LOOPBACK, port), timeout=TIMEOUT)
+        self._socket: Final = socket.create_connection((LOOPBACK, port), timeout=timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(pdus.rq(CONTEXTS))
         accepted = self._read_pdu()

@@ -34,8 +34,8 @@ class Orthanc:
         config = folder / "orthanc.json"
         config.write_text(json.dumps(self._configuration(folder, ae, modalities or {}), indent=1))
         self.process: Final = ChildProcess("orthanc", [ORTHANC, "--verbose", str(config)], folder)
-        self.process.wait_for_listener(self.http_port, seconds=30)
-        self.process.wait_for_listener(port, seconds=30)
+        self.process.wait_for_listener(self.http_port)
+        self.process.wait_for_listener(port)
 
     def _configuration(self, folder: Path, ae: str, modalities: Mapping[str, tuple[str, int]]) -> dict[str, object]:
         return {

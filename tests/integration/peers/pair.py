@@ -23,6 +23,10 @@ LogLine = dict[str, Any]
 # A graceful stop waits for running associations this long; tests that leave one open expect the abort soon after.
 GRACE_SECONDS: Final = 2
 
+# Bounds for a machine that is busy with something else; whatever they bound takes less than a second on its own.
+START_SECONDS: Final = 40.0
+STOP_SECONDS: Final = 20.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -64,7 +68,7 @@ class Proxy:
         compiled = re.compile(pattern, re.IGNORECASE)
         return [line for line in self.log_lines() if compiled.search(json.dumps(line))]
 
-    def wait_for(self, pattern: str, *, seconds: float = 10.0) -> list[LogLine]:
+    def wait_for(self, pattern: str, *, seconds: float = 20.0) -> list[LogLine]:
         """Waits for a log line that matches and returns all that do."""
 
         def check() -> list[LogLine]:
@@ -125,9 +129,9 @@ class Pair:
         self.b: Final = Proxy("proxy-b", folder, self._env(nats_url, "B", target_b, env_b))
         try:
             for proxy in (self.a, self.b):
-                proxy.wait_for("ready")
+                proxy.wait_for("ready", seconds=START_SECONDS)
             for proxy in (self.a, self.b):
-                proxy.wait_for("peer appeared")
+                proxy.wait_for("peer appeared", seconds=START_SECONDS)
         except AssertionError:
             self.kill()
             raise
@@ -176,7 +180,7 @@ class Pair:
         if self._stopped:
             return
         self._stopped = True
-        codes = {proxy.name: proxy.process.stop(seconds=GRACE_SECONDS + 8) for proxy in self.proxies()}
+        codes = {proxy.name: proxy.process.stop(seconds=GRACE_SECONDS + STOP_SECONDS) for proxy in self.proxies()}
         assert codes == {"proxy-a": 0, "proxy-b": 0}, f"{codes}\n{self.a.process.output()[-2000:]}"
         self.check_logs()
 

@@ -60,7 +60,7 @@ class ChildProcess:
         """Everything written so far, standard output first."""
         return self.stdout_path.read_text(errors="replace") + self.stderr_path.read_text(errors="replace")
 
-    def wait_for_listener(self, port: int, *, seconds: float = 10.0) -> None:
+    def wait_for_listener(self, port: int, *, seconds: float = 40.0) -> None:
         """Returns once something listens on `port`; fails at once if this process ends before."""
 
         def check() -> bool:
@@ -77,7 +77,11 @@ class ChildProcess:
         if self.is_running():
             self.popen.send_signal(number)
 
-    def stop(self, *, seconds: float = 10.0) -> int:
+    def wait(self, *, seconds: float = 20.0) -> int:
+        """Waits for its own end; returns the exit code (negative: the signal that ended it)."""
+        return self.popen.wait(seconds)
+
+    def stop(self, *, seconds: float = 20.0) -> int:
         """SIGTERM, then SIGKILL after `seconds`; returns the exit code (negative: the signal that ended it)."""
         self.signal(signal.SIGTERM)
         try:

@@ -1,8 +1,8 @@
 """Makes pynetdicom's pause of an association's reactor reliable; importing this module is enough.
 
 Before it sends a request, pynetdicom (3.0) clears the event at which the reactor thread stops, and waits until
-`_is_paused` is true. It is also true just before the reactor finds the event still set: then the reactor goes round once
-more, and may take the response for a request ("Received unexpected C-STORE service message"), for which the sender
+`_is_paused` is true. It is also true just before the reactor finds the event still set: then the reactor goes round
+once more, and may take the response for a request ("Received unexpected C-STORE service message"), for which the sender
 waits in vain. On a busy machine that happens once in some thousand messages. Here clearing the event also waits for the
 end of such a round.
 """

@@ -5,13 +5,11 @@ import gc
 import os
 import resource
 import socket
-import ssl
 import struct
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -492,29 +490,6 @@ def test_both_address_families(run: Run) -> None:
             user.connection.close()
         await until(lambda: all(user.lost for user in accepting.users))
         listener.close()
-
-    run(main())
-
-
-def test_tls_seam(run: Run, certificate: tuple[Path, Path]) -> None:
-    async def main() -> None:
-        server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server_side.load_cert_chain(certificate[1], certificate[0])
-        trusting = ssl.create_default_context(cafile=certificate[1])
-        accepting, client = Accepting(), Recorder()
-        port = await accepting.start(ssl_context=server_side)
-        connection = await connect("127.0.0.1", port, timeout=5, handler=client, ssl_context=trusting)
-        user, accepted = await accepting.first()
-        data = os.urandom(1_000_000)
-        connection.writelines([data[:5], data[5:]])
-        accepted.write(data)
-        await until(lambda: user.data == data and client.data == data)
-        connection.close()
-        await until(lambda: client.lost and user.lost)
-        with pytest.raises(TransportError, match="not trusted"):
-            await connect("127.0.0.1", port, timeout=5, handler=Recorder(), ssl_context=ssl.create_default_context())
-        await asyncio.sleep(0.05)
-        accepting.close()
 
     run(main())
 

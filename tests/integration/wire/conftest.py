@@ -150,7 +150,7 @@ class StandingPairs:
 def _config_folder(folder: Path, files: Mapping[str, str] | None) -> dict[str, str]:
     if files is None:
         return {}
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text)
     return {"DIMSE_CONFIG_PATH": str(folder)}
@@ -298,10 +298,12 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandingPairs]:
 
 @pytest.fixture
 def routes(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Route]]:
-    """Makes the routes of a test: "direct", or through the pair of this kind."""
-    made: list[Route] = []
+    """Makes the routes of a test: "direct", or through the pair of this kind; one for each kind."""
+    made: dict[str, Route] = {}
 
     def make(kind: str) -> Route:
+        if kind in made:
+            return made[kind]
         if kind == "direct":
             port = free_port()
             route = Route(None, port, port)
@@ -309,11 +311,11 @@ def routes(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Route]]:
             pairs: StandingPairs = request.getfixturevalue("pairs")
             standing = pairs.get(kind)
             route = Route(standing, standing.target_port, standing.pair.a.port)
-        made.append(route)
+        made[kind] = route
         return route
 
     yield make
-    for route in made:
+    for route in made.values():
         route.close()
 
 

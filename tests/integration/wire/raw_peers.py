@@ -205,16 +205,20 @@ class Acceptor:
         sock, _ = self._listener.accept()
         return Connection(sock)
 
-    def expect_nobody(self, seconds: float) -> None:
-        """No connection comes for this time."""
-        with contextlib.suppress(TimeoutError):
-            self.accept(patience=seconds).close()
-            raise AssertionError("a connection came")
+    def expect_no_association(self, seconds: float, request: bytes | None = None) -> None:
+        """No connection comes for this time, or one that ends before an answer.
 
-    def expect_no_association(self, seconds: float) -> None:
-        """No connection comes for this time, or one that ends without asking for anything."""
+        Args:
+            seconds: to wait for a connection.
+            request: the A-ASSOCIATE-RQ that may be seen; without it, none.
+        """
         with contextlib.suppress(TimeoutError), self.accept(patience=seconds) as scp:
-            scp.expect_end()
+            try:
+                seen = scp.read_pdu()
+                assert seen == request, f"came {seen[:40].hex()}"
+                scp.expect(pdus.ABORT)
+            except EndedError as ended:
+                assert not ended.rest, f"ended ({ended.how}) inside a PDU"  # noqa: PT017 - either is right
 
     def forget_waiting(self) -> None:
         """Close every connection that nobody has taken."""

@@ -1,6 +1,7 @@
 """P-DATA-TF between the ends: every byte, in whatever pieces, both ways at once, and with an end that stalls."""
 
 import hashlib
+import random
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -181,6 +182,56 @@ def test_get_whose_target_does_not_read_while_its_objects_pile_up(route: Route) 
     assert scp.read(len(responses), patience=60) == responses
     down.join()
     up.join()
+
+
+def conversation(source: random.Random) -> list[bytes]:
+    """What one end sends: messages cut into PDVs, PDUs and writes of all sizes."""
+    messages = b""
+    for number in range(source.randrange(1, 6)):
+        data = source.randbytes(source.choice((0, 1, 500, 20_000, 900_000)))
+        command = pdus.store_rq(number, f"1.2.3.{source.randrange(10**9)}")
+        size = source.choice((40, 128, 4096, 16384, 1 << 20))
+        if len(data) // size > 3000:
+            size = 16384
+        if source.random() < 0.5:
+            messages += pdus.command_pdu(command) + pdus.data_pdus(data, size=size)
+        else:
+            cut = source.randrange(len(command) + 1)
+            messages += pdus.p_data(
+                pdus.pdv(1, command[:cut], command=True, last=False),
+                pdus.pdv(1, command[cut:], command=True, last=True),
+            ) + pdus.data_pdus(data, size=size)
+    writes = []
+    while messages:
+        length = source.choice((1, 3, 6, 12, 1000, 65536, 300_000))
+        writes.append(messages[:length])
+        messages = messages[length:]
+    return writes
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("kind", ["direct", "plain", "small-payload", "debug"])
+def test_conversation_of_all_sizes(routes: Callable[[str], Route], kind: str, seed: int) -> None:
+    """Both ends talk at once, as they like; each hears what the other said."""
+    scu, scp = routes(kind).associate(STORAGE)
+    source = random.Random(seed)
+    said = {end: conversation(source) for end in (scu, scp)}
+
+    def say(end: Connection) -> None:
+        for piece in said[end]:
+            end.send(piece)
+
+    threads = [threading.Thread(target=say, args=(end,)) for end in said]
+    for thread in threads:
+        thread.start()
+    for speaker, listener in ((scu, scp), (scp, scu)):
+        listener.expect_exactly(b"".join(said[speaker]), patience=30)
+    for thread in threads:
+        thread.join()
+    scu.send(pdus.release_rq())
+    scp.expect_exactly(pdus.release_rq())
+    scp.send(pdus.release_rp())
+    scu.expect_exactly(pdus.release_rp())
 
 
 def test_idle_association_is_kept(routes: Callable[[str], Route]) -> None:

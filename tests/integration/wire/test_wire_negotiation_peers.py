@@ -74,6 +74,7 @@ def target_port(pairs: StandingPairs) -> int:
 def pynetdicom_scp(port: int) -> Iterator[None]:
     """An SCP that answers every kind of negotiation."""
     ae = AE("RAWSCP")
+    ae.maximum_associations = 100
     for uid in (pdus.VERIFICATION, pdus.CT_STORAGE, pdus.STUDY_FIND, pdus.STUDY_GET):
         ae.add_supported_context(uid, [pdus.EXPLICIT, pdus.IMPLICIT], scu_role=True, scp_role=True)
     handlers: list[tuple[Any, ...]] = [

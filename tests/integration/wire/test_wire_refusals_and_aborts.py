@@ -85,6 +85,36 @@ def test_last_response_abort_and_close_at_once(route: Route) -> None:
     assert scu.expect(pdus.ABORT) == pdus.abort(0, 0)
 
 
+def test_rejection_and_close_at_once(route: Route) -> None:
+    scu, scp, _ = route.request(pdus.rq())
+    scp.send(pdus.rj(1, 1, 3))
+    scp.close()
+    assert scu.expect(pdus.RJ) == pdus.rj(1, 1, 3)
+
+
+def test_rejection_with_something_behind_it(route: Route) -> None:
+    scu, scp, _ = route.request(pdus.rq())
+    scp.send(pdus.rj(1, 1, 3), pdus.release_rq(), b"and so on")
+    assert scu.expect(pdus.RJ) == pdus.rj(1, 1, 3)
+
+
+def test_accept_and_close_at_once(route: Route) -> None:
+    scu, scp, seen = route.request(pdus.rq())
+    scp.send(pdus.simple_ac(seen))
+    scp.close()
+    assert scu.expect(pdus.AC) == pdus.simple_ac(seen)
+    if route.standing is not None:
+        assert scu.expect(pdus.ABORT) == pdus.abort(2, 0)
+
+
+def test_request_and_abort_in_one_segment(route: Route) -> None:
+    """The target is not asked, or it is told."""
+    assert route.acceptor
+    scu = route.call()
+    scu.send(pdus.rq(), pdus.abort(0, 0))
+    route.acceptor.expect_no_association(0.5, pdus.rq())
+
+
 def test_accept_and_abort_in_one_segment(route: Route) -> None:
     scu, scp, seen = route.request(pdus.rq())
     scp.send(pdus.simple_ac(seen), pdus.abort(0, 0))

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.integration.wire import pdus
-from tests.integration.wire.conftest import Route
+from tests.integration.wire.conftest import SIDES, Route
 from tests.integration.wire.raw_peers import Connection, wait_until_read
 
 FIND_CONTEXT: Final = pdus.rq(pdus.proposed(1, pdus.STUDY_FIND, pdus.IMPLICIT))
@@ -189,3 +189,40 @@ def test_reset_while_a_release_is_answered(route: Route) -> None:
     scu.reset()
     if route.standing is not None:
         assert scp.expect(pdus.ABORT) == pdus.abort(2, 0)
+
+
+@pytest.mark.parametrize("manner", ["fin", "rst"])
+def test_response_and_close_at_once(route: Route, manner: str) -> None:
+    """Many acceptors do not wait for the requestor to close."""
+    scu, scp = route.associate()
+    scu.send(pdus.release_rq())
+    scp.expect_exactly(pdus.release_rq())
+    scp.send(pdus.release_rp())
+    if route.standing is not None:
+        wait_until_read(scp)
+    scp.reset() if manner == "rst" and route.standing is not None else scp.close()
+    scu.expect_exactly(pdus.release_rp())
+
+
+def test_response_with_something_behind_it(route: Route) -> None:
+    """What an acceptor says after its RELEASE-RP is of no interest; the release is a release."""
+    scu, scp = route.associate()
+    scu.send(pdus.release_rq())
+    scp.expect_exactly(pdus.release_rq())
+    scp.send(pdus.release_rp(), pdus.command_pdu(pdus.echo_rsp()), b"and so on")
+    scu.expect_exactly(pdus.release_rp())
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_requestor_that_asks_and_is_gone(route: Route, answers: bool) -> None:
+    """It closes without waiting for the RELEASE-RP: for the target it is a release all the same."""
+    scu, scp = route.associate()
+    scu.send(pdus.release_rq())
+    scu.close()
+    scp.expect_exactly(pdus.release_rq())
+    if answers:
+        scp.send(pdus.release_rp())
+    scp.close()
+    if route.standing is not None:
+        for side in SIDES:
+            route.wait_for_log(side, "association ended")

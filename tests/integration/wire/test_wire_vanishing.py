@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from tests.integration.peers.pair import Pair, Target
-from tests.integration.peers.waiting import free_port
+from tests.integration.peers.waiting import free_port, wait_until
 from tests.integration.wire import pdus, raw_peers
 from tests.integration.wire.conftest import StandingPairs
 from tests.integration.wire.raw_peers import Acceptor, Connection
@@ -104,7 +104,7 @@ def pair(island: Island, pairs: StandingPairs, tmp_path: Path) -> Iterator[Pair]
         tmp_path,
         target_a=Target(port=free_port(), ae="RAWSCP", host=THERE),
         target_b=Target(port=free_port(), ae="RAWSCP"),
-        env_a={"DIMSE_HOST": "0.0.0.0"},
+        env_a={"DIMSE_HOST": "0.0.0.0", "DIMSE_TCP_TIMEOUTSECONDS": "6"},
     ) as made:
         yield made
 
@@ -118,9 +118,12 @@ def accepted(scu: Connection, acceptor: Acceptor) -> Connection:
     return scp
 
 
-@pytest.mark.slow
-def test_end_points_that_vanish_while_their_associations_are_idle(island: Island, pair: Pair) -> None:
-    """The SCU of one association, the SCP of another: keep-alive finds out within a minute or so."""
+@pytest.mark.parametrize("busy", [False, True])
+def test_end_points_that_vanish(island: Island, pair: Pair, busy: bool) -> None:
+    """The SCU of one association, the SCP of another: found out within DIMSE_TCP_TIMEOUTSECONDS or a little more.
+
+    Idle, keep-alive finds out; busy, there are bytes that nobody acknowledges, and half a PDU that does not go on.
+    """
     assert pair.target_a is not None
     assert pair.target_b is not None
     with ExitStack() as stack:
@@ -130,11 +133,23 @@ def test_end_points_that_vanish_while_their_associations_are_idle(island: Island
         scp, vanishing_scp = accepted(vanishing_scu, here), accepted(scu, there)
         for connection in (vanishing_scu, scu, scp, vanishing_scp):
             stack.enter_context(connection)
+        half = pdus.command_pdu(pdus.echo_rq())[:40]
+        if busy:
+            vanishing_scu.send(half)
+            scp.expect_exactly(half)
         island.vanish()
-        assert scu.expect(pdus.ABORT, patience=90) == pdus.abort(2, 0)
-        assert scp.expect(pdus.ABORT, patience=20) == pdus.abort(2, 0)
-    for proxy in pair.proxies():
-        assert len(proxy.wait_for("association ended")) == 2
+        if busy:
+            scu.send(pdus.command_pdu(pdus.echo_rq()))
+        assert scu.expect(pdus.ABORT, patience=30) == pdus.abort(2, 0)
+        if busy:
+            assert scp.expect_end(patience=10) == "reset"
+        else:
+            assert scp.expect(pdus.ABORT, patience=10) == pdus.abort(2, 0)
+    wait_until(
+        lambda: all(len(proxy.find("association ended")) == 2 for proxy in pair.proxies()),
+        seconds=10,
+        what="both associations to end on both sides",
+    )
 
 
 def test_target_that_vanished_before_it_is_asked(island: Island, pair: Pair) -> None:

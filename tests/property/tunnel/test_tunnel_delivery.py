@@ -101,7 +101,7 @@ def check_sound(*nodes: Node) -> None:
             assert peer.sessions == {}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @given(
     fault=FAULTS,
     sizes=SIZES,

@@ -7,6 +7,18 @@ from dimse_proxy.cli.config import written
 from dimse_proxy.config.settings import FIELD_OF, SECRETS, Settings, load_settings
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
+COMPANIONS = {
+    "DIMSE_TLS_ENABLED": {"DIMSE_TLS_KEYSTORE": "key.p12"},
+    "DIMSE_TLS_PORT": {"DIMSE_TLS_KEYSTORE": "key.p12"},
+    "DIMSE_NATS_USER": {"DIMSE_NATS_PASSWORD": "x"},
+    "DIMSE_NATS_PASSWORD": {"DIMSE_NATS_USER": "x"},
+    "DIMSE_NATS_TLS_CA_FILE": {"DIMSE_NATS_TLS_ENABLED": "true"},
+    "DIMSE_NATS_TLS_CERT_FILE": {"DIMSE_NATS_TLS_ENABLED": "true", "DIMSE_NATS_TLS_KEY_FILE": "k"},
+    "DIMSE_NATS_TLS_KEY_FILE": {"DIMSE_NATS_TLS_ENABLED": "true", "DIMSE_NATS_TLS_CERT_FILE": "c"},
+}
+"""What a variable needs beside it."""
+SECRET_TEXTS = {"DIMSE_TUNNEL_KEY": bytes(range(32)).hex()}
+"""Secrets that cannot be just any text."""
 ROW = re.compile(r"^\| `(DIMSE_\w+)` \| (.+) \| (?:`(.*)`)? ?\| (?:`(.*)`)? ?\|$", re.MULTILINE)
 
 
@@ -20,7 +32,9 @@ def test_every_variable_has_a_row_and_no_other() -> None:
 
 def test_the_defaults_of_the_page_are_those_of_the_settings() -> None:
     settings = Settings()
-    documented = {name: str(Path(default)) if "PATH" in name else default for name, (_, default, _) in rows().items()}
+    documented = {
+        name: str(Path(default)) if "PATH" in name and default else default for name, (_, default, _) in rows().items()
+    }
     assert documented == {name: written(getattr(settings, field)) for name, field in FIELD_OF.items()}
 
 
@@ -30,9 +44,9 @@ def test_every_variable_has_an_example_that_works(tmp_path: Path) -> None:
         variable, text = name, example
         if name in SECRETS:
             secret = tmp_path / "secret"
-            secret.write_text("x\n")
+            secret.write_text(SECRET_TEXTS.get(name, "x") + "\n")
             variable, text = f"{name}_FILE", str(secret)
-        load_settings({"DIMSE_NATS_URL": "nats.example.org"} | {variable: text}, None)
+        load_settings({"DIMSE_NATS_URL": "nats.example.org"} | COMPANIONS.get(name, {}) | {variable: text}, None)
 
 
 def test_every_secret_is_marked() -> None:

@@ -51,7 +51,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (settings.resume_timeout, settings.window_size) == (60, 4194304)
     assert (settings.tls_enabled, settings.tls_protocol_versions, settings.tls_keystore_type) == (
         False,
-        ("TLSv1.2",),
+        ("TLSv1.2", "TLSv1.3"),
         "PKCS12",
     )
     assert (settings.log_level, settings.log_format) == ("INFO", "auto")
@@ -290,11 +290,53 @@ def test_any_title_is_enough_without_a_target() -> None:
     assert load(AE="*").own_ae_title is None
 
 
-@pytest.mark.parametrize("variable", ["TLS_ENABLED", "TARGET_TLS_ENABLED"])
-def test_dicom_over_tls_is_not_offered_and_not_silently_left_out(variable: str) -> None:
-    sentence = only_problem(**{variable: "true"})
-    assert sentence.startswith(f"DIMSE_{variable}=true")
-    assert "does not offer TLS on DICOM connections yet" in sentence
+@pytest.mark.parametrize(
+    ("variables", "listener", "target"),
+    [
+        ({}, False, False),
+        ({"TLS_ENABLED": "true"}, True, True),
+        ({"TLS_ENABLED": "true", "TARGET_TLS_ENABLED": "false"}, True, False),
+        ({"TARGET_TLS_ENABLED": "true"}, False, True),
+        ({"TLS_PORT": "2762"}, True, False),
+        ({"TLS_PORT": "2762", "TLS_ENABLED": "true"}, True, True),
+        ({"TLS_PORT": "2762", "TARGET_TLS_ENABLED": "true"}, True, True),
+    ],
+)
+def test_where_there_is_tls(variables: dict[str, str], listener: bool, target: bool) -> None:
+    settings = load(TLS_KEYSTORE="key.p12", TARGET_HOST="pacs", **variables)
+    assert (settings.has_tls_listener, settings.has_tls_target) == (listener, target)
+    assert not load(TLS_KEYSTORE="key.p12", **variables).has_tls_target
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"TLS_ENABLED": "true"}, "DIMSE_TLS_ENABLED=true (environment) needs the own key and certificate"),
+        ({"TLS_PORT": "2762"}, "DIMSE_TLS_PORT=2762 (environment) needs the own key and certificate"),
+        ({"TLS_PORT": "11112", "TLS_KEYSTORE": "k"}, "it must differ from DIMSE_PORT"),
+        ({"TLS_CLIENT_AUTH": "required"}, "DIMSE_TLS_TRUSTSTORE is not set"),
+        (
+            {"TARGET_HOST": "pacs", "TARGET_TLS_ENABLED": "true", "TLS_VERIFY_HOSTNAME": "false"},
+            "would take any certificate of a public authority",
+        ),
+        ({"NATS_USER": "me"}, "DIMSE_NATS_USER is given without DIMSE_NATS_PASSWORD"),
+        ({"NATS_PASSWORD": "x"}, "DIMSE_NATS_PASSWORD is given without DIMSE_NATS_USER"),
+        ({"NATS_TLS_KEY_FILE": "k"}, "DIMSE_NATS_TLS_KEY_FILE is given without DIMSE_NATS_TLS_CERT_FILE"),
+        ({"NATS_TLS_CA_FILE": "ca.pem"}, "is for TLS, which is not asked for"),
+        (
+            {"NATS_AUTH_TOKEN": "x", "NATS_CREDS_FILE": "c", "NATS_NKEY_FILE": "n"},
+            "DIMSE_NATS_AUTH_TOKEN and DIMSE_NATS_CREDS_FILE and DIMSE_NATS_NKEY_FILE are given together",
+        ),
+    ],
+)
+def test_what_does_not_go_together(variables: dict[str, str], sentence: str) -> None:
+    assert sentence in only_problem(**variables)
+
+
+def test_client_authentication_and_host_names_by_default() -> None:
+    without, with_trust = load(), load(TLS_TRUSTSTORE="trust.p12")
+    assert (without.effective_client_auth, without.verifies_hostname) == ("none", True)
+    assert (with_trust.effective_client_auth, with_trust.verifies_hostname) == ("required", False)
 
 
 @pytest.mark.parametrize("variable", ["ARTIM", "CONNECT", "ACCEPT", "RESUME"])
@@ -319,7 +361,9 @@ def test_times_that_can_be_off(variable: str) -> None:
         ("WINDOW_SIZE", "1024", "at least 65536"),
         ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING or ERROR"),
         ("LOG_FORMAT", "xml", "auto, text or json"),
-        ("TLS_KEYSTORE_TYPE", "PEM", "PKCS12 or JKS"),
+        ("TLS_KEYSTORE_TYPE", "JCEKS", "PKCS12, JKS or PEM"),
+        ("TLS_PORT", "0", "from 1 to 65535"),
+        ("TLS_CLIENT_AUTH", "maybe", "required, optional or none"),
         ("TLS_PROTOCOL_VERSIONS", "TLSv1.2,SSLv3", "one or more of TLSv1.0"),
     ],
 )
@@ -376,8 +420,10 @@ def test_no_sentence_speaks_of_the_inside(variable: str) -> None:
 def test_a_secret_is_in_no_text(variable: str) -> None:
     reviewed = review_settings({variable: "hunter2", f"{variable}_FILE": "/hunter"}, None)
     assert "hunter2" not in "".join(reviewed.problems) + repr(reviewed.settings)
-    loaded = load_settings(NATS | {variable: "hunter2"}, None)
-    assert "hunter2" not in repr(loaded.settings)
+    company = {"DIMSE_NATS_USER": "me"} if variable == "DIMSE_NATS_PASSWORD" else {}
+    right = bytes(range(32)).hex() if variable == "DIMSE_TUNNEL_KEY" else "hunter2"
+    loaded = load_settings(NATS | company | {variable: right}, None)
+    assert right not in repr(loaded.settings)
 
 
 def test_review_keeps_what_is_right() -> None:

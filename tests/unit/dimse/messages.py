@@ -58,6 +58,16 @@ def echo_request(*, message_id: int = 1) -> bytes:
     )
 
 
+def delete_request(*, message_id: int = 9) -> bytes:
+    return command_bytes(
+        (0x0003, b"1.2.840.10008.5.1.1.1\0"),
+        (0x0100, us(0x0150)),
+        (0x0110, us(message_id)),
+        (0x0800, us(0x0101)),
+        (0x1001, b"1.2.826.0.1.3680043.8.498.2\0"),
+    )
+
+
 def pdv(context_id: int, control: int, fragment: bytes) -> bytes:
     return struct.pack(">IBB", len(fragment) + 2, context_id, control) + fragment
 

@@ -2,7 +2,6 @@ import json
 
 import pytest
 
-from dimse_proxy.proxy.admission import Admission
 from dimse_proxy.proxy.refusals import Aborted, RefusalCode, Refused, answer_of, parse_detail, tunnel_cause
 from dimse_proxy.tunnel.events import TunnelCode
 
@@ -19,7 +18,12 @@ def test_what_is_said_is_what_is_read(said: Refused | Aborted) -> None:
     assert parse_detail(json.loads(json.dumps(said.detail()))) == said
 
 
-@pytest.mark.parametrize("code", [code for code in RefusalCode if code not in ("limit", "not-allowed")])
+def test_those_of_a_policy_are_permanent() -> None:
+    assert answer_of(RefusalCode.CALLING_NOT_ALLOWED) == (1, 1, 3)
+    assert answer_of(RefusalCode.CALLED_NOT_ALLOWED) == (1, 1, 7)
+
+
+@pytest.mark.parametrize("code", [code for code in RefusalCode if code != "limit" and not code.endswith("not-allowed")])
 def test_most_refusals_are_transient(code: RefusalCode) -> None:
     assert answer_of(code) == (2, 3, 1)
 
@@ -38,29 +42,3 @@ def test_every_code_of_the_tunnel_has_a_sentence(code: str) -> None:
 def test_results_that_cannot_be_read_are_left_out() -> None:
     detail = {"refused": "no-context", "text": 7, "results": [[1, 3], [1], "x", [1, 999], [-1, 0], None]}
     assert parse_detail(detail) == Refused(code="no-context", text="7", results=((1, 3),))
-
-
-def test_admission_counts_and_says_so() -> None:
-    seen: list[int] = []
-    admission = Admission(2)
-    admission.changed = lambda: seen.append(admission.active)
-    admission.enter()
-    assert admission.refusal() is None
-    admission.enter()
-    refused = admission.refusal()
-    assert refused is not None
-    assert refused.code == "limit"
-    admission.leave()
-    assert admission.refusal() is None
-    assert seen == [1, 2, 1]
-    admission.is_shutting_down = True
-    refused = admission.refusal()
-    assert refused is not None
-    assert refused.code == "shutting-down"
-
-
-def test_no_limit() -> None:
-    admission = Admission(0)
-    for _ in range(5000):
-        admission.enter()
-    assert admission.refusal() is None

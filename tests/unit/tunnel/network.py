@@ -6,6 +6,7 @@ delay. What is on its way to a node that is disconnected when it arrives is lost
 
 import heapq
 import random
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ from dimse_proxy.tunnel import (
     TunnelIdentity,
     TunnelSettings,
 )
+from dimse_proxy.tunnel.frames import HEADER, VERSION, FrameType, instance_tag, make_route
 
 
 def random_source(seed: int) -> Callable[[int], bytes]:
@@ -54,7 +56,9 @@ class Node:
         accepts: bool = True,
     ) -> None:
         identity = TunnelIdentity(channel, instance, epoch, "1.0", accepts)
-        self.tunnel = Tunnel(identity, settings, peers, random_source(hash((channel, instance, epoch)) & 0xFFFF))
+        self.tunnel = Tunnel(
+            identity, settings, peers, random_source(zlib.crc32(f"{channel} {instance} {epoch}".encode()))
+        )
         self.events: list[TunnelEvent] = []
         self.sides: dict[bytes, Side] = {}
         self.consumes = True
@@ -110,10 +114,12 @@ class Fault:
     delay: float = 0.0
     jitter: float = 0.0
     """More than 0 reorders messages."""
+    bandwidth: float = 0.0
+    """Bytes a second that each node can publish; 0 for no limit."""
 
 
 class Network:
-    """The bus, the clock and all nodes."""
+    """The bus, the clock and all nodes. `user` is called whenever something has happened."""
 
     def __init__(self, *nodes: Node, seed: int = 0, max_payload: int = 1 << 20) -> None:
         self.now = 0.0
@@ -122,9 +128,11 @@ class Network:
         self.max_payload = max_payload
         self.drop: Callable[[Message], bool] = lambda message: False
         self.log: list[Message] = []
+        self.user: Callable[[], object] = lambda: None
         self._random = random.Random(seed)
         self._sequence = 0
         self._mail: list[tuple[float, int, str, bytes]] = []
+        self._busy_until: dict[str, float] = {}
 
     def connect(self, *nodes: Node) -> None:
         for node in nodes or self.nodes:
@@ -135,16 +143,20 @@ class Network:
         for node in nodes:
             node.tunnel.disconnected(self.now)
 
-    def publish(self, message: Message) -> None:
+    def publish(self, message: Message, sender: str = "") -> None:
         self.log.append(message)
         if self.drop(message) or self._random.random() < self.fault.loss:
             return
         copies = 2 if self._random.random() < self.fault.doubling else 1
         payload = b"".join(message.parts)
         assert len(payload) <= self.max_payload
+        start = self.now
+        if self.fault.bandwidth:
+            start = max(start, self._busy_until.get(sender, 0.0)) + len(payload) / self.fault.bandwidth
+            self._busy_until[sender] = start
         for _ in range(copies):
             self._sequence += 1
-            at = self.now + self.fault.delay + self._random.random() * self.fault.jitter
+            at = start + self.fault.delay + self._random.random() * self.fault.jitter
             heapq.heappush(self._mail, (at, self._sequence, message.subject, payload))
 
     def settle(self) -> None:
@@ -154,8 +166,9 @@ class Network:
             for node in self.nodes:
                 if not node.is_frozen:
                     node.take_events(self.now)
+                    self.user()
                     for message in node.tunnel.messages_to_send(self.now):
-                        self.publish(message)
+                        self.publish(message, node.tunnel.identity.instance)
                         published += 1
             if not self._deliver() and not published:
                 return
@@ -200,15 +213,19 @@ def subscribes(tunnel: Tunnel, subject: str) -> bool:
     return False
 
 
-def pair(settings: TunnelSettings | None = None, seed: int = 0, max_payload: int = 1 << 20) -> tuple[Network, Node, Node]:
-    """Return a network of two connected nodes that know each other."""
+def pair(
+    settings: TunnelSettings | None = None, seed: int = 0, max_payload: int = 1 << 20
+) -> tuple[Network, Node, Node]:
+    """Return a network of two nodes that know each other, and have been connected for some seconds."""
     settings = settings or TunnelSettings()
     a = Node("A", "a1", ("B",), settings)
     b = Node("B", "b1", ("A",), settings)
     network = Network(a, b, seed=seed, max_payload=max_payload)
     network.connect()
+    network.run(4)
     a.forget()
     b.forget()
+    network.log.clear()
     return network, a, b
 
 
@@ -220,3 +237,33 @@ def open_session(network: Network, a: Node, b: Node) -> tuple[Session, Session]:
     a.forget()
     b.forget()
     return ours, theirs
+
+
+def frame(
+    sender: Node,
+    receiver: Node,
+    kind: int,
+    session_id: bytes,
+    offset: int = 0,
+    body: bytes = b"{}",
+    counter: int = 1 << 32,
+) -> Message:
+    """Return a frame as `sender` would build it for `receiver`."""
+    ours, theirs = sender.tunnel.identity, receiver.tunnel.identity
+    route = make_route(instance_tag(ours.instance), ours.epoch, theirs.epoch)
+    header = HEADER.pack(VERSION, kind, 0, 0, session_id, route, counter, offset)
+    return Message(f"DIMSE.{theirs.channel}.{ours.channel}.i.{theirs.instance}", (header, body))
+
+
+def kinds(network: Network, kind: FrameType) -> list[Message]:
+    """Return the frames of one type among all messages published since the log was cleared."""
+    return [message for message in network.log if is_kind(message, kind)]
+
+
+def is_kind(message: Message, kind: FrameType) -> bool:
+    return not message.subject.endswith(".hello") and bytes(message.parts[0])[1] == kind
+
+
+def offset_of(message: Message) -> int:
+    offset: int = HEADER.unpack(message.parts[0])[-1]
+    return offset

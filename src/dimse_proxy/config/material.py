@@ -1,0 +1,59 @@
+"""What the settings name files for: secrets, the access to NATS, the keys and certificates of DICOM connections."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dimse_proxy.config.nats_access import NatsAccess
+from dimse_proxy.config.secret_files import Secrets
+from dimse_proxy.config.settings import Settings
+from dimse_proxy.config.sources import Origin
+from dimse_proxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dimse_proxy.config.tls import DicomTls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """All of it, read and found right."""
+
+    secrets: Secrets
+    nats: NatsAccess
+    tls: "DicomTls | None"
+    """None when no DICOM connection has TLS."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences worth a warning."""
+        return () if self.tls is None else self.tls.notes
+
+
+def load_material(settings: Settings, origins: Mapping[str, Origin]) -> Material:
+    """Read what the settings name.
+
+    Args:
+        settings: that have passed every check.
+        origins: of every variable, from the same load.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    problems: list[str] = []
+    secrets = Secrets(settings, origins)
+    nats = NatsAccess(settings, secrets)
+    tls = None
+    try:
+        nats.check()
+    except ConfigError as error:
+        problems += error.problems
+    if settings.has_tls_listener or settings.has_tls_target:
+        from dimse_proxy.config.tls import DicomTls
+
+        try:
+            tls = DicomTls(settings, secrets)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return Material(secrets=secrets, nats=nats, tls=tls)

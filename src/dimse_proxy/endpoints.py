@@ -1,0 +1,193 @@
+"""How connections of DICOM end points are made: the plain and the TLS listener, and the way to the target.
+
+A part of the composition root. It decides nothing about associations, and imports what TLS needs only when it is asked
+for.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from dimse_proxy.config.settings import Settings
+from dimse_proxy.errors import ConfigError
+from dimse_proxy.transports.streams import Address, StreamConnection, StreamHandler
+from dimse_proxy.transports.tcp import TcpListener, TcpOptions, connect, listen
+from dimse_proxy.upper_layer.reader import looks_like
+
+if TYPE_CHECKING:
+    from dimse_proxy.config.tls import DicomTls
+    from dimse_proxy.transports.tls import TlsFailure, TlsGate, TlsStream
+
+OnConnection: TypeAlias = Callable[[StreamConnection], StreamHandler]
+
+LOOK_INTERVAL: Final = 3.0
+"""Seconds between looks at the files of TLS: a rotated certificate is in use within twice that."""
+
+_ASSOCIATE_RQ: Final = 0x01
+"""The first byte of an A-ASSOCIATE-RQ (PS3.8 9.3.2)."""
+
+log: Final = logging.getLogger(__name__)
+
+
+class EndPoints:
+    """The listeners, and the way to the target."""
+
+    def __init__(self, settings: Settings, tls: "DicomTls | None", options: TcpOptions) -> None:
+        """Opens nothing yet.
+
+        Args:
+            settings: that have passed every check.
+            tls: the contexts, if the settings ask for TLS in either direction.
+            options: how each connection is set up.
+        """
+        self._settings: Final = settings
+        self._tls: Final = tls
+        self._options: Final = options
+        self._gate: TlsGate | None = None
+        self._listeners: Final[list[TcpListener]] = []
+        self._reload_wanted: Final = asyncio.Event()
+
+    @property
+    def described(self) -> str:
+        """Where connections are taken, for a sentence."""
+        words = [f"{address}" for listener in self._listeners for address in listener.addresses]
+        if self._gate is not None:
+            tls = len(self._listeners[-1].addresses)
+            words[-tls:] = [f"{word} (TLS)" for word in words[-tls:]]
+        return ", ".join(words)
+
+    @property
+    def _is_tls_only(self) -> bool:
+        return self._settings.has_tls_listener and self._settings.tls_port is None
+
+    async def listen(self, on_connection: OnConnection) -> None:
+        """Opens the listeners.
+
+        Args:
+            on_connection: called for each connection that can be used, and returns its user.
+
+        Raises:
+            TransportError: an address cannot be had.
+        """
+        settings = self._settings
+        if not self._is_tls_only:
+            await self._listen(settings.port, on_connection)
+        if settings.has_tls_listener:
+            await self._listen(settings.tls_port or settings.port, self._through_tls(on_connection))
+
+    async def connect(self, host: str, port: int, handler: StreamHandler) -> StreamConnection:
+        """Connects to the target.
+
+        Raises:
+            TransportError: there is no connection; the text says why.
+        """
+        settings = self._settings
+        if self._tls is None or not settings.has_tls_target:
+            return await connect(
+                host,
+                port,
+                timeout=settings.connect_timeout,
+                bind_host=settings.bind_host,
+                options=self._options,
+                handler=handler,
+            )
+        from dimse_proxy.transports.tls import connect_tls
+
+        stream = await connect_tls(
+            host,
+            port,
+            context=self._tls.requestor,
+            timeout=settings.connect_timeout,
+            handshake_timeout=settings.tls_handshake_timeout,
+            bind_host=settings.bind_host,
+            options=self._options,
+            handler=handler,
+        )
+        self._say_tls(stream)
+        return stream
+
+    def close(self) -> None:
+        """Stops listening at once; connections that have been handed out live on."""
+        for listener in self._listeners:
+            listener.close()
+        if self._gate is not None:
+            self._gate.close()
+
+    def reload(self) -> None:
+        """Asks `watch` to read keys and certificates again, as SIGHUP does."""
+        self._reload_wanted.set()
+
+    async def watch(self) -> None:
+        """Reads keys and certificates again whenever a file changes or `reload` is called, until cancelled."""
+        tls = self._tls
+        while True:
+            try:
+                async with asyncio.timeout(None if tls is None else LOOK_INTERVAL):
+                    await self._reload_wanted.wait()
+            except TimeoutError:
+                if tls is None or not await asyncio.to_thread(tls.has_changed):
+                    continue
+            self._reload_wanted.clear()
+            if tls is None:
+                log.info("there are no keys and certificates of DICOM connections to be read again")
+                continue
+            try:
+                await asyncio.to_thread(tls.reload)
+            except ConfigError as error:
+                log.error("keys and certificates stay as they were: %s", " ".join(error.problems))
+            else:
+                log.info("keys and certificates have been read again: new TLS connections use them")
+                self.warn()
+
+    def warn(self) -> None:
+        """Logs what is worth a warning about keys, certificates, TLS versions and suites."""
+        for note in () if self._tls is None else self._tls.notes:
+            log.warning("%s", note)
+
+    # Inside.
+
+    async def _listen(self, port: int, on_connection: OnConnection) -> None:
+        self._listeners.append(await listen(self._settings.host, port, on_connection, options=self._options))
+
+    def _through_tls(self, on_connection: OnConnection) -> OnConnection:
+        from dimse_proxy.transports.tls import TlsGate
+
+        tls, settings = self._tls, self._settings
+        assert tls is not None, "a TLS listener has contexts"
+
+        def made(stream: TlsStream) -> StreamHandler:
+            self._say_tls(stream)
+            return on_connection(stream)
+
+        self._gate = TlsGate(
+            lambda: tls.acceptor,
+            made,
+            self._no_tls,
+            handshake_timeout=settings.tls_handshake_timeout,
+            limit=settings.tls_max_handshakes,
+            on_limit=self._too_many_handshakes,
+        )
+        return self._gate.connection_made
+
+    def _say_tls(self, stream: "TlsStream") -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("TLS with %s: %s, %s", stream.peer_address, stream.version, stream.cipher_suite)
+
+    def _no_tls(self, peer: Address, failure: "TlsFailure") -> None:
+        if not failure.received:
+            log.debug("connection from %s without a byte: %s", peer, failure.text)
+            return
+        text = failure.text
+        if failure.is_plain:
+            if failure.received[0] == _ASSOCIATE_RQ:
+                text = "it speaks plain DICOM on a port for TLS: an A-ASSOCIATE-RQ without TLS"
+            else:
+                text = f"it does not speak TLS, but sent {looks_like(failure.received) or 'something unknown'}"
+        log.warning("TLS with %s failed: %s", peer, text)
+
+    def _too_many_handshakes(self) -> None:
+        log.warning(
+            "%d TLS handshakes are unfinished (DIMSE_TLS_MAX_HANDSHAKES): more connections are reset until some end",
+            self._settings.tls_max_handshakes,
+        )

@@ -1,0 +1,91 @@
+"""Limits and lists for whole associations, at both ends: what a SCU is told, and what the log says."""
+
+import time
+from pathlib import Path
+
+from pydicom.uid import CTImageStorage
+from pynetdicom.association import Association
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from tests.integration.conftest import PairFactory
+from tests.integration.peers.pair import Pair, Target
+from tests.integration.peers.pynetdicom_peers import Scp, association, offers, request
+from tests.integration.peers.waiting import free_port
+
+LIMIT = (2, 3, 2)
+CONGESTION = (2, 3, 1)
+
+
+def target_port(pair: Pair) -> int:
+    assert pair.target_b is not None
+    return pair.target_b.port
+
+
+def rejection(assoc: Association) -> tuple[int, int, int]:
+    assert assoc.is_rejected
+    primitive = assoc.acceptor.primitive
+    assert primitive is not None
+    assert primitive.result is not None
+    assert primitive.result_source is not None
+    assert primitive.diagnostic is not None
+    return primitive.result, primitive.result_source, primitive.diagnostic
+
+
+def test_one_calling_ae_title_cannot_have_all(make_pair: PairFactory) -> None:
+    pair = make_pair(target_b=Target(port=free_port()), env_a={"DIMSE_MAX_ASSOCIATIONS_PER_CALLING_AE": "2"})
+    with Scp(target_port(pair), offers(Verification), []):
+        with association(pair.a.port, offers(Verification)), association(pair.a.port, offers(Verification)):
+            assert rejection(request(pair.a.port, offers(Verification))) == LIMIT
+            with association(pair.a.port, offers(Verification), calling="OTHER") as other:
+                assert other.send_c_echo().Status == 0
+        with association(pair.a.port, offers(Verification)) as again:
+            assert again.send_c_echo().Status == 0
+    assert "DIMSE_MAX_ASSOCIATIONS_PER_CALLING_AE" in str(pair.a.find("association refused"))
+
+
+def test_one_host_cannot_have_all(make_pair: PairFactory) -> None:
+    pair = make_pair(target_b=Target(port=free_port()), env_a={"DIMSE_MAX_ASSOCIATIONS_PER_HOST": "1"})
+    with Scp(target_port(pair), offers(Verification), []), association(pair.a.port, offers(Verification)):
+        assert rejection(request(pair.a.port, offers(Verification), calling="OTHER")) == LIMIT
+
+
+def test_a_flood_of_associations_is_temporary_congestion_and_few_lines(make_pair: PairFactory) -> None:
+    pair = make_pair(target_b=Target(port=free_port()), env_a={"DIMSE_MAX_ASSOCIATION_RATE": "2"})
+    with Scp(target_port(pair), offers(Verification), []):
+        begin = time.monotonic()
+        results = [request(pair.a.port, offers(Verification)) for _ in range(12)]
+        seconds = time.monotonic() - begin
+        refused = [rejection(assoc) for assoc in results if not assoc.is_established]
+        for assoc in results:
+            if assoc.is_established:
+                assoc.release()
+    assert refused
+    assert set(refused) == {CONGESTION}
+    lines = pair.a.find('"code": "rate"')
+    assert 1 <= len(lines) <= seconds + 2
+
+
+def test_the_target_s_side_keeps_its_own_list_of_askers(make_pair: PairFactory) -> None:
+    pair = make_pair(
+        target_b=Target(port=free_port()),
+        env_b={"DIMSE_ALLOWED_CALLING_AES_IN": "ASKER", "DIMSE_ALLOWED_HOSTS_IN": "127.0.0.0/8"},
+    )
+    with Scp(target_port(pair), offers(Verification), []):
+        with association(pair.a.port, offers(Verification)) as allowed:
+            assert allowed.send_c_echo().Status == 0
+        assert rejection(request(pair.a.port, offers(Verification), calling="STRANGER")) == (1, 1, 3)
+    for proxy in pair.proxies():
+        assert "DIMSE_ALLOWED_CALLING_AES_IN" in str(proxy.find("association refused"))
+
+
+def test_a_filter_of_its_own_for_what_arrives_through_the_tunnel(make_pair: PairFactory, tmp_path: Path) -> None:
+    folder = tmp_path / "only-verification"
+    folder.mkdir()
+    for name in ("IMAGE_CUIDS", "QUERY_CUIDS", "SERVICE_CUIDS"):
+        (folder / name).write_text("")
+    pair = make_pair(target_b=Target(port=free_port()), env_b={"DIMSE_CONFIG_PATH_IN": str(folder)})
+    with (
+        Scp(target_port(pair), offers(Verification, CTImageStorage), []),
+        association(pair.a.port, offers(Verification, CTImageStorage)) as assoc,
+    ):
+        assert [str(context.abstract_syntax) for context in assoc.accepted_contexts] == [str(Verification)]
