@@ -8,7 +8,10 @@ need() { # need PROGRAM PACKAGE
 }
 need storescp dcmtk
 need Orthanc orthanc
+need odil odil
+need dicom_echo ctn
 need ip iproute2
+need openssl openssl
 [ -n "$missing" ] || exit 0
 
 as_root=""
