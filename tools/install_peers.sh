@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the DICOM peers that the tests talk to, from Debian's packages, unless they are there.
+# Installs the DICOM peers that the tests talk to, and the makers of key stores, from Debian's packages, unless they are there.
 set -eu
 
 missing=""
@@ -11,6 +11,8 @@ need Orthanc orthanc
 need odil odil
 need dicom_echo ctn
 need ip iproute2
+need openssl openssl
+need keytool default-jre-headless
 need openssl openssl
 [ -n "$missing" ] || exit 0
 
