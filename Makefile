@@ -32,7 +32,8 @@ audit: $(VENV)/.audit ## known vulnerabilities of what is installed; asks pypi.o
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r $(VENV)/audited.txt
 
 test: $(VENV)/.check peers ## all tests, the real peers included
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m "not alone" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -m alone
 
 chaos: $(VENV)/.check peers ## the fault bench in its long form: 100 faults in a row under load, half an hour
 	@CHAOS=long $(BIN)/python -m pytest -q -s tests/chaos

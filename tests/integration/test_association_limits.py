@@ -11,6 +11,8 @@ from tests.integration.conftest import PairFactory
 from tests.integration.peers.pair import Pair, Target
 from tests.integration.peers.pynetdicom_peers import Scp, association, offers, request
 from tests.integration.peers.waiting import free_port
+from tests.integration.wire import pdus
+from tests.integration.wire.raw_peers import connect
 
 LIMIT = (2, 3, 2)
 CONGESTION = (2, 3, 1)
@@ -50,17 +52,19 @@ def test_one_host_cannot_have_all(make_pair: PairFactory) -> None:
 
 
 def test_a_flood_of_associations_is_temporary_congestion_and_few_lines(make_pair: PairFactory) -> None:
-    pair = make_pair(target_b=Target(port=free_port()), env_a={"DIMSE_MAX_ASSOCIATION_RATE": "2"})
-    with Scp(target_port(pair), offers(Verification), []):
+    pair = make_pair(target_b=Target(port=free_port()), env_a={"DIMSE_MAX_ASSOCIATION_RATE": "0.01"})
+    asked = pdus.rq(pdus.proposed(1, pdus.VERIFICATION, pdus.IMPLICIT), pdus.USER)
+    with Scp(target_port(pair), offers(Verification), []), connect(pair.a.port) as first:
+        first.send(asked)
+        first.expect(pdus.AC, patience=30)
         begin = time.monotonic()
-        results = [request(pair.a.port, offers(Verification)) for _ in range(12)]
+        for _ in range(12):
+            with connect(pair.a.port) as other:
+                other.send(asked)
+                assert tuple(other.expect(pdus.RJ, patience=30)[7:10]) == CONGESTION
         seconds = time.monotonic() - begin
-        refused = [rejection(assoc) for assoc in results if not assoc.is_established]
-        for assoc in results:
-            if assoc.is_established:
-                assoc.release()
-    assert refused
-    assert set(refused) == {CONGESTION}
+        first.send(pdus.release_rq())
+        first.expect(pdus.RELEASE_RP, patience=30)
     lines = pair.a.find('"code": "rate"')
     assert 1 <= len(lines) <= seconds + 2
 

@@ -97,7 +97,7 @@ def test_keep_stays_up_for_the_commands_that_it_prints(temporary: Path, tmp_path
         [got], [moved] = (list((tmp_path / tool).iterdir()) for tool in ("getscu", "movescu"))
         assert got.read_bytes() == moved.read_bytes()
         process.signal(signal.SIGINT)
-        assert process.popen.wait(15) == 0
+        assert process.popen.wait(60) == 0
         assert process.stdout_path.read_text().endswith("Stopped.\n")
         assert process.stderr_path.read_text() == ""
     finally:
@@ -110,7 +110,7 @@ def test_a_signal_in_the_middle_leaves_nothing(temporary: Path, tmp_path: Path, 
     try:
         wait_for_line(process, "C-ECHO")
         process.signal(number)
-        assert process.popen.wait(15) == 130
+        assert process.popen.wait(60) == 130
         assert process.stderr_path.read_text() == ""
     finally:
         process.stop()
@@ -121,7 +121,7 @@ def test_a_signal_while_the_proxies_start_leaves_nothing(temporary: Path, tmp_pa
     try:
         wait_until(lambda: children_with(temporary)[1:], seconds=30, what="a first child")
         process.signal(signal.SIGINT)
-        assert process.popen.wait(15) == 130
+        assert process.popen.wait(60) == 130
     finally:
         process.stop()
 

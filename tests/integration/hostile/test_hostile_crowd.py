@@ -40,6 +40,7 @@ def timed_echo(port: int) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_permitted_echo_passes_a_crowd(
     make_pair: PairFactory, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

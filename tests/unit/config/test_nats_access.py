@@ -86,6 +86,7 @@ def test_a_credentials_file(tmp_path: Path) -> None:
         (KeyPair(USER).public, "check sum"),
         (encode(bytes(34)), "seed of a user"),
     ],
+    ids=["empty", "lower case", "short", "an account's", "a public key", "zeros"],
 )
 def test_seeds_that_are_none(seed: str, message: str) -> None:
     with pytest.raises(NKeyError, match=message) as raised:
