@@ -196,6 +196,16 @@ class Bench:
         """Where SCUs of that side call."""
         return self.node(side).proxy.port
 
+    def server_of(self, side: Side) -> int:
+        """Which server of the cluster a channel's first proxy is connected to, by its log."""
+        node = self.node(side)
+        url = str(node.proxy.find('"NATS connected"')[-1]["server"])
+        return node.link.ports.index(int(url.rpartition(":")[2]))
+
+    def disconnections(self) -> int:
+        """How often proxies lost their NATS connection."""
+        return sum(len(node.proxy.find('"NATS disconnected"')) for node in self.nodes.values())
+
     # Load.
 
     def start_load(

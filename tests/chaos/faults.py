@@ -54,6 +54,16 @@ def retire_server(number: int) -> Fault:
     return f"lame duck mode of server {number + 1}, replaced", happen
 
 
+def of_server_used_by(side: Side, fault: Callable[[int], Fault]) -> Fault:
+    """A fault of whichever server that side's proxy is connected to, if the servers are a cluster."""
+
+    def happen(bench: Bench) -> None:
+        fault(bench.server_of(side))[1](bench)
+
+    name = fault(0)[0].replace("server 1", f"{side}'s server")
+    return name, happen
+
+
 def cut_link(side: Side) -> Fault:
     """RST in both directions."""
     return f"cut of {side}'s link", lambda bench: bench.node(side).link.cut()
@@ -131,11 +141,15 @@ def single_server_faults(scale: Scale) -> list[Fault]:
 
 
 def cluster_faults(scale: Scale) -> list[Fault]:
-    """Each server of a cluster of three killed, retired and suspended in turn, and the links cut."""
-    faults: list[Fault] = []
-    for number in range(3):
-        faults += [kill_server(number, scale), retire_server(number)]
-    return [*faults, *(cut_link(side) for side in SIDES), suspend_server(0, scale)]
+    """Each server of a cluster of three killed in turn; the one in use killed, retired and suspended; links cut."""
+    faults = [kill_server(number, scale) for number in range(3)]
+    for side in SIDES:
+        faults += [
+            of_server_used_by(side, lambda number: kill_server(number, scale)),
+            of_server_used_by(side, retire_server),
+            cut_link(side),
+        ]
+    return [*faults, of_server_used_by("A", lambda number: suspend_server(number, scale))]
 
 
 def run_faults(bench: Bench, faults: Sequence[Fault], count: int) -> Iterator[tuple[str, float]]:

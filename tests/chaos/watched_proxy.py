@@ -1,10 +1,13 @@
 """A proxy that tells what it holds: `dimse-proxy run` with a signal handler of the tests' own in its process.
 
-SIGUSR1 makes it write JSON to the file that CHAOS_WATCH names: how many tasks, sessions and connections there are.
+SIGUSR1 makes it collect garbage, give free pages back to the system (glibc's malloc keeps those of the last bursts),
+and write JSON to the file that CHAOS_WATCH names: how many tasks, sessions and connections there are.
 Nothing of the proxy itself is changed. Run as `python -m tests.chaos.watched_proxy run`.
 """
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -25,6 +28,8 @@ def tell(number: int, frame: FrameType | None) -> None:
     held = {name: found[name] for name in WATCHED}
     held["tasks"] = sum(isinstance(each, asyncio.Task) and not each.done() for each in objects)
     held["sessions"] = sum(type(each).__name__ == "Session" and not each.is_over for each in objects)
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
     path = Path(os.environ["CHAOS_WATCH"])
     path.with_suffix(".new").write_text(json.dumps(held))
     path.with_suffix(".new").rename(path)

@@ -178,6 +178,18 @@ class TcpConnection(asyncio.BufferedProtocol):
         """Puts another user in the place of the present one."""
         self._handler = handler
 
+    def forget(self) -> None:
+        """Lets go of a connection that `connect` did not return.
+
+        uvloop closes it without `connection_lost` when the task that connects is cancelled at the last moment: a socket
+        object of ours would then close the same file descriptor a second time, which somebody else may have by now.
+        """
+        self._stop_watch()
+        self._transport = None
+        if self._sock is not None:
+            self._sock.detach()
+            self._sock = None
+
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -381,17 +393,25 @@ async def connect(
         TransportError: No address could be connected to; the text says what happened at the last one.
     """
     held = HeldEvents()
+    made: list[TcpConnection] = []
 
     def make() -> TcpConnection:
-        return TcpConnection(lambda connection: held, options=options)
+        made.append(TcpConnection(lambda connection: held, options=options))
+        return made[-1]
 
-    _, connection = await dial(
-        make,
-        host,
-        port,
-        timeout=timeout,
-        bind_host=bind_host,
-    )
+    connection = None
+    try:
+        _, connection = await dial(
+            make,
+            host,
+            port,
+            timeout=timeout,
+            bind_host=bind_host,
+        )
+    finally:
+        for attempt in made:
+            if attempt is not connection:
+                attempt.forget()
     asyncio.get_running_loop().call_soon(_release, connection, held, handler)
     return connection
 

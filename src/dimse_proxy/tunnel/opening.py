@@ -113,6 +113,7 @@ class Opening:
         elif now < self._asked_at + settings.open_retry:
             self._arm()
         elif self._attempts < settings.open_attempts:
+            session.bound.doubted_at = now
             self._ask(now)
         else:
             session.line.send(FrameType.CANCEL, 0)

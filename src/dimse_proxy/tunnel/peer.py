@@ -66,6 +66,8 @@ class PeerState:
         self.opened_since_hello = 0
         self.sessions: Final[dict[bytes, Session]] = {}
         self.last_session_at = -math.inf
+        self.doubted_at = -math.inf
+        """When an open was found not to have been answered in time."""
         self.ready: Final[deque[Session]] = deque()
         """Sessions that may have something to send, in turn."""
         self.ready_small: Final[deque[Session]] = deque()
@@ -107,6 +109,11 @@ class PeerState:
     def is_heard(self) -> bool:
         """It was heard of lately, and since our last reconnect."""
         return not self.is_silent and self.last_seen >= self._context.connected_at
+
+    @property
+    def is_doubted(self) -> bool:
+        """It did not answer an open, and nothing was heard of it since."""
+        return self.doubted_at > self.last_seen
 
     @property
     def load(self) -> int:

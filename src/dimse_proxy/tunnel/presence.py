@@ -262,7 +262,8 @@ class Presence:
     def pick(self, channel: str, tried: Collection[PeerState], session_id: bytes) -> PeerState | None:
         """Return the least loaded instance of `channel` that takes opens, other than those `tried`.
 
-        Among equals each session prefers another one, so that many proxies do not all choose the same.
+        Among equals each session prefers another one, so that many proxies do not all choose the same. Who did not
+        answer an open comes last, until it is heard of again: it may be dead, and its hello not missed yet.
         """
         if not self._context.is_connected:
             return None
@@ -273,7 +274,7 @@ class Presence:
         ]
         if not candidates:
             return None
-        return min(candidates, key=lambda peer: (peer.load, peer.distance(session_id)))
+        return min(candidates, key=lambda peer: (peer.is_doubted, peer.load, peer.distance(session_id)))
 
     def why_nobody(self, channel: str, tried: Collection[PeerState], now: float) -> tuple[TunnelCode, bool]:
         """Return why `pick` found nobody, and whether somebody may be there soon."""
