@@ -12,6 +12,7 @@ need odil odil
 need dicom_echo ctn
 need ip iproute2
 need openssl openssl
+need chromium chromium
 [ -n "$missing" ] || exit 0
 
 as_root=""
