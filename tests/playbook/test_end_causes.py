@@ -64,7 +64,7 @@ def test_a_fault_is_told_once_even_if_the_observer_is_what_failed(acceptor: Acce
     def fail(*_details: object) -> None:
         raise RuntimeError
 
-    acceptor.audience.association_ended = fail  # type: ignore[method-assign]
+    acceptor.audience.association_ended = fail  # type: ignore[assignment, method-assign]
     acceptor.relay.broken(3.0)
     acceptor.relay.broken(3.0)
     assert acceptor.relay.is_over

@@ -23,6 +23,8 @@ TICK: Final = 0.5
 """Seconds between two events of the stream."""
 MOST_STREAMS: Final = 32
 """Readers of the stream at the same time."""
+STALLED: Final = 30.0
+"""Seconds after which a reader of the stream that takes nothing loses its place."""
 SHUTDOWN: Final = 0.5
 """Seconds that answers under way have at the end."""
 
@@ -168,8 +170,9 @@ class HttpServer:
             sent = pieces
             text = f"data: {json.dumps(changed)}\n\n" if changed else ": nothing new\n\n"
             try:
-                await response.write(text.encode())
-            except ConnectionError:
+                async with asyncio.timeout(STALLED):
+                    await response.write(text.encode())
+            except (ConnectionError, TimeoutError):
                 return
             await asyncio.sleep(TICK)
 
