@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 KEEP   ?=
-FAST   := tests/unit tests/vectors tests/property tests/playbook
+FAST   := tests/unit tests/vectors tests/property tests/playbook tests/fuzz
+RUNS   ?= 1000000
 
-.PHONY: help demo check test peers format generate clean
+.PHONY: help demo check fuzz audit test chaos soak peers format generate clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -14,7 +15,7 @@ help: ## what can be made
 demo: $(VENV)/.demo ## the main job: real images across two proxies and back (KEEP=1 stays up)
 	@$(BIN)/dimse-proxy demo $(if $(KEEP),--keep)
 
-check: $(VENV)/.check ## format, lint, strict types, import contracts, fast tests
+check: $(VENV)/.check ## format, lint (security rules included), strict types, import contracts, fast tests
 	$(BIN)/ruff format --check src tests tools
 	$(BIN)/ruff check src tests tools
 	$(BIN)/mypy
@@ -22,8 +23,22 @@ check: $(VENV)/.check ## format, lint, strict types, import contracts, fast test
 	$(BIN)/python -m pytest -q $(FAST) --cov --cov-branch --cov-report= --cov-config=pyproject.toml
 	$(BIN)/python tools/check_coverage.py upper_layer dimse tunnel
 
+fuzz: $(VENV)/.fuzz ## a million inputs (RUNS=) for each decoder, guided by coverage
+	for target in pdus command_sets tunnel_frames control_messages; do \
+		$(BIN)/python -m tests.fuzz.run $$target $(RUNS) || exit 1; done
+
+audit: $(VENV)/.audit ## known vulnerabilities of what is installed; asks pypi.org, so nothing else depends on it
+	$(BIN)/pip freeze --exclude-editable > $(VENV)/audited.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r $(VENV)/audited.txt
+
 test: $(VENV)/.check peers ## all tests, the real peers included
 	$(BIN)/python -m pytest -q
+
+chaos: $(VENV)/.check peers ## the fault bench in its long form: 100 faults in a row under load, half an hour
+	@CHAOS=long $(BIN)/python -m pytest -q -s tests/chaos
+
+soak: $(VENV)/.check ## ten minutes of mixed load with a fault every five seconds (SOAK_SECONDS), and nothing left over
+	@$(BIN)/python -m pytest -q -s tests/chaos/soak.py
 
 peers: ## the DICOM peers that the tests talk to, from Debian's packages
 	@tools/install_peers.sh
@@ -50,4 +65,12 @@ $(VENV)/.demo: $(VENV)/bin/pip pyproject.toml
 
 $(VENV)/.check: $(VENV)/.demo
 	$(BIN)/pip install --quiet --disable-pip-version-check --group test
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check --group fuzz
+	@touch $@
+
+$(VENV)/.audit: $(VENV)/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check --group audit
 	@touch $@

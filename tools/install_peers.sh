@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the DICOM peers that the tests talk to, from Debian's packages, unless they are there.
+# Installs the DICOM peers that the tests talk to, and the makers of key stores, from Debian's packages, unless they are there.
 set -eu
 
 missing=""
@@ -13,6 +13,7 @@ need dicom_echo ctn
 need ip iproute2
 need openssl openssl
 need chromium chromium
+need keytool default-jre-headless
 [ -n "$missing" ] || exit 0
 
 as_root=""

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.errors import ConfigError
+from dimse_proxy.observability.flood import Flood
 from dimse_proxy.transports.streams import Address, StreamConnection, StreamHandler
-from dimse_proxy.transports.tcp import TcpListener, TcpOptions, connect, listen
+from dimse_proxy.transports.tcp import TcpConnection, TcpListener, TcpOptions, connect, listen
 from dimse_proxy.upper_layer.reader import looks_like
 
 if TYPE_CHECKING:
     from dimse_proxy.config.tls import DicomTls
+    from dimse_proxy.transports.proxy_protocol import FrontedConnection, ProxyGate
     from dimse_proxy.transports.tls import TlsFailure, TlsGate, TlsStream
 
 OnConnection: TypeAlias = Callable[[StreamConnection], StreamHandler]
@@ -45,8 +47,11 @@ class EndPoints:
         self._tls: Final = tls
         self._options: Final = options
         self._gate: TlsGate | None = None
+        self._proxy_gates: Final[list[ProxyGate]] = []
+        self._without_header: Final = Flood()
         self._listeners: Final[list[TcpListener]] = []
         self._reload_wanted: Final = asyncio.Event()
+        self._said: Final[set[str]] = set()
 
     @property
     def described(self) -> str:
@@ -113,6 +118,8 @@ class EndPoints:
             listener.close()
         if self._gate is not None:
             self._gate.close()
+        for gate in self._proxy_gates:
+            gate.close()
 
     def reload(self) -> None:
         """Asks `watch` to read keys and certificates again, as SIGHUP does."""
@@ -141,14 +148,38 @@ class EndPoints:
                 self.warn()
 
     def warn(self) -> None:
-        """Logs what is worth a warning about keys, certificates, TLS versions and suites."""
+        """Logs what is worth a warning about keys, certificates, TLS versions and suites, each once."""
         for note in () if self._tls is None else self._tls.notes:
-            log.warning("%s", note)
+            if note not in self._said:
+                self._said.add(note)
+                log.warning("%s", note)
 
     # Inside.
 
     async def _listen(self, port: int, on_connection: OnConnection) -> None:
-        self._listeners.append(await listen(self._settings.host, port, on_connection, options=self._options))
+        taken: Callable[[TcpConnection], StreamHandler] = on_connection
+        if self._settings.proxy_protocol:
+            taken = self._behind_load_balancer(on_connection)
+        self._listeners.append(await listen(self._settings.host, port, taken, options=self._options))
+
+    def _behind_load_balancer(self, on_connection: OnConnection) -> "Callable[[FrontedConnection], StreamHandler]":
+        from dimse_proxy.transports.proxy_protocol import ProxyGate
+
+        settings = self._settings
+        gate = ProxyGate(
+            on_connection,
+            self._no_header,
+            timeout=settings.artim_timeout,
+            limit=settings.max_unassociated_connections,
+        )
+        self._proxy_gates.append(gate)
+        return gate.connection_made
+
+    def _no_header(self, peer: Address, text: str) -> None:
+        left_out = self._without_header.left_out()
+        if left_out is not None:
+            more = f" ({left_out} more like it since the last such line)" if left_out else ""
+            log.warning("connection from %s closed: %s, which DIMSE_PROXY_PROTOCOL asks for%s", peer, text, more)
 
     def _through_tls(self, on_connection: OnConnection) -> OnConnection:
         from dimse_proxy.transports.tls import TlsGate
@@ -156,7 +187,7 @@ class EndPoints:
         tls, settings = self._tls, self._settings
         assert tls is not None, "a TLS listener has contexts"
 
-        def made(stream: TlsStream) -> StreamHandler:
+        def made(stream: "TlsStream") -> StreamHandler:
             self._say_tls(stream)
             return on_connection(stream)
 

@@ -99,9 +99,7 @@ class AuthService:
             )
         else:
             nats["error"] = "not welcome"
-        return self._signed(
-            {"sub": asked["user_nkey"], "aud": asked["server_id"]["id"], "iat": now, "nats": nats}
-        )
+        return self._signed({"sub": asked["user_nkey"], "aud": asked["server_id"]["id"], "iat": now, "nats": nats})
 
     async def _serve(self) -> None:
         import nats
@@ -114,8 +112,7 @@ class AuthService:
         await connection.subscribe("$SYS.REQ.USER.AUTH", cb=asked)
         await connection.flush()
         self._is_ready.set()
-        while not self._over.is_set():
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(self._over.wait)
         await connection.close()
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 It starts and ends things; what is done to them is in `faults`, and what must hold is for the tests.
 """
 
+import os
 import threading
 import time
 import uuid
@@ -15,7 +16,8 @@ from typing import Final, Literal, Self
 
 from tests.chaos.accounts import Account, Totals, compare
 from tests.chaos.fault_link import FaultLink, FaultNetwork
-from tests.chaos.load import Load
+from tests.chaos.load import ROOT, Load
+from tests.chaos.scale import FIND, MOST, MOVE
 from tests.chaos.servers import Servers
 from tests.chaos.stream import Content
 from tests.integration.peers.pair import Proxy
@@ -23,6 +25,7 @@ from tests.integration.peers.waiting import LOOPBACK, free_port, wait_until
 
 Side = Literal["A", "B"]
 SIDES: Final[tuple[Side, Side]] = ("A", "B")
+PYTHON_PATH: Final = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
 MOVING: Final = 8 << 20
 """Bytes that must have arrived at a site for its direction to count as moving again: more than was past the fault."""
 
@@ -97,22 +100,27 @@ class Bench:
         folder: Path,
         *,
         servers: int = 1,
+        advertise: bool = False,
         instances: Mapping[str, int] | None = None,
         config: Mapping[str, object] | None = None,
         env: Mapping[str, str] | None = None,
         env_of: Mapping[str, Mapping[str, str]] | None = None,
         start: bool = True,
+        watched: bool = False,
     ) -> None:
         """Start servers, sites and proxies, and wait until the proxies see each other.
 
         Args:
             folder: for configurations, logs and accounts.
             servers: how many nats-servers.
+            advertise: have the servers of a cluster tell of each other, and the proxies told of the first one only,
+                without a link that can fail.
             instances: how many proxies on each channel, one if not said.
             config: additional settings of the servers.
             env: additional variables of all proxies.
             env_of: additional variables of one channel's proxies.
             start: False leaves the proxies to `add`.
+            watched: have the proxies tell what they hold (`watched_proxy`).
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder: Final = folder
@@ -122,10 +130,14 @@ class Bench:
         """The sites', after `finish`."""
         self._env: Final = dict(env or {})
         self._env_of: Final = dict(env_of or {})
+        self._is_watched: Final = watched
+        self._is_advertised: Final = advertise
         self._stack: Final = ExitStack()
         try:
             self.network: Final = self._stack.enter_context(FaultNetwork())
-            self.servers: Final = self._stack.enter_context(Servers(servers, folder, config=config))
+            self.servers: Final = self._stack.enter_context(
+                Servers(servers, folder, config=config, advertise=advertise)
+            )
             self.sites: Final = {side: self._stack.enter_context(Load(side, folder)) for side in SIDES}
             self.pauses: Final = Pauses(self.sites)
             self._stack.callback(self.pauses.close)
@@ -144,7 +156,7 @@ class Bench:
         """Start one more proxy on a channel."""
         link = self.network.link([server.port for server in self.servers.all])
         settings = {
-            "DIMSE_NATS_URL": link.url,
+            "DIMSE_NATS_URL": self.servers.all[0].url if self._is_advertised else link.url,
             "DIMSE_NATS_SUBJECT_ROOT": self.root,
             "DIMSE_NATS_SUBJECT_CHANNEL": side,
             "DIMSE_HOST": LOOPBACK,
@@ -162,7 +174,11 @@ class Bench:
             **self._env_of.get(side, {}),
             **env,
         }
-        proxy = Proxy(name, self.folder, settings)
+        if self._is_watched:
+            settings |= {"CHAOS_WATCH": str(self.folder / f"{name}.held"), "PYTHONPATH": os.pathsep.join(PYTHON_PATH)}
+        proxy = Proxy(
+            name, self.folder, settings, module="tests.chaos.watched_proxy" if self._is_watched else "dimse_proxy"
+        )
         node = self.nodes[name] = Node(name, proxy, link)
         self._stack.callback(proxy.process.kill)
         proxy.wait_for("ready")
@@ -188,11 +204,11 @@ class Bench:
         *,
         associations: int = 8,
         least: int = 10_000,
-        most: int = 100_000_000,
+        most: int = MOST,
         per_association: int = 8,
         rate: float = 30e6,
-        find: tuple[int, float] | None = (120, 0.25),
-        move: tuple[int, int] | None = (20, 2_000_000),
+        find: tuple[int, float] | None = FIND,
+        move: tuple[int, int] | None = MOVE,
         sides: Sequence[Side] = SIDES,
     ) -> None:
         """Start C-STOREs from the sites of `sides`, and from A a long C-FIND and C-MOVEs."""
@@ -233,16 +249,18 @@ class Bench:
         before = self.received()[side]
         wait_until(lambda: self.received()[side] > before + MOVING, seconds=seconds, what=f"site {side} to receive")
 
-    def pending_to(self, name: str) -> int:
-        """Bytes that nats-server holds for a proxy, beside what the kernel does."""
-        ports = {row.local for row in tcp_rows() if row.remote in {server.port for server in self.servers.all}}
-        own = self.network.call(lambda: self.nodes[name].link.ports_to_servers())
-        connections = [each for server in self.servers.all for each in server.monitor("connz")["connections"]]
-        return sum(int(each["pending_bytes"]) for each in connections if each["port"] in own & ports)
-
     def unsent(self, node: Node) -> int:
         """Bytes that the kernel holds of what a proxy wrote to its NATS connection."""
         return sum(row.unsent for row in tcp_rows() if row.remote in node.link.ports)
+
+    def quiesce(self, *, seconds: float = 240.0) -> None:
+        """Let the load come to its end; another one may be started."""
+        sites = self.sites.values()
+        for site in sites:
+            site.do("settings", rate=1e12)
+            site.do("finish")
+        for site in sites:
+            site.wait_until_done(seconds=seconds)
 
     def finish(self, *, seconds: float = 240.0, sent: Mapping[str, Content] = MappingProxyType({})) -> Totals:
         """Let the load come to its end, and compare all accounts.
@@ -251,12 +269,7 @@ class Bench:
             seconds: that the last ones may take.
             sent: what the test itself stored, by SOP instance.
         """
-        sites = self.sites.values()
-        for site in sites:
-            site.do("settings", rate=1e12)
-            site.do("finish")
-        for site in sites:
-            site.wait_until_done(seconds=seconds)
+        self.quiesce(seconds=seconds)
         self.accounts = {side: site.leave() for side, site in self.sites.items()}
         own = Account(sent={uid: [content.length, content.digest] for uid, content in sent.items()})
         return compare([*self.accounts.values(), own])

@@ -91,7 +91,7 @@ class FaultLink:
 
     def cut(self) -> None:
         """Reset every connection at both ends; new ones may be made at once."""
-        self._network.call(lambda: [wire.reset() for wire in list(self._wires)])
+        self._network.call(self.reset)
 
     def swallow(self) -> None:
         """Become a black hole: nothing passes, nobody is told."""
@@ -128,15 +128,14 @@ class FaultLink:
             server = await loop.create_server(lambda target=target: _Wire(self, target).near, sock=listener)  # type: ignore[misc]
             self._servers.append(server)
 
-    def ports_to_servers(self) -> set[int]:
-        """Our own ports of the connections to the servers, in the loop's thread."""
-        ends = [wire.far.transport for wire in self._wires]
-        return {end.get_extra_info("sockname")[1] for end in ends if end is not None}
-
     def close(self) -> None:
         """End everything, in the loop's thread."""
         for server in self._servers:
             server.close()
+        self.reset()
+
+    def reset(self) -> None:
+        """Reset every connection, in the loop's thread."""
         for wire in list(self._wires):
             wire.reset()
 

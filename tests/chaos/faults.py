@@ -26,7 +26,7 @@ class Scale:
 
 
 LONG: Final = Scale()
-SHORT: Final = Scale(hole=2.0, jitter=2.0, suspension=4.0)
+SHORT: Final = Scale(hole=2.0, jitter=1.5, suspension=3.0)
 
 
 def kill_server(number: int, scale: Scale) -> Fault:

@@ -66,7 +66,9 @@ class Load:
     def wait_until_done(self, *, seconds: float) -> None:
         """Return once all loads have come to their end, after `finish`."""
         wait_until(
-            lambda: not self.figure("loads"), seconds=seconds, what=f"site {self.name} to come to its end: {self._figures}"
+            lambda: not self.figure("loads"),
+            seconds=seconds,
+            what=f"site {self.name} to come to its end: {self._figures}",
         )
 
     def leave(self) -> Account:

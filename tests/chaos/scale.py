@@ -4,6 +4,12 @@ import os
 from typing import Final
 
 IS_LONG: Final = os.environ.get("CHAOS") == "long"
+MOST: Final = 100_000_000 if IS_LONG else 20_000_000
+"""Length of the longest object, bytes."""
+FIND: Final = (120, 0.25) if IS_LONG else (16, 0.25)
+"""Answers of a C-FIND, and seconds between two of them."""
+MOVE: Final = (20, 2_000_000) if IS_LONG else (5, 1_000_000)
+"""Objects of a C-MOVE, and their length."""
 
 
 def timeout(short: float, long: float = 3600) -> float:

@@ -39,6 +39,11 @@ class Server:
         self._path.write_text(json.dumps({**fixed, **self.config}))
 
     @property
+    def url(self) -> str:
+        """Its address."""
+        return f"nats://{LOOPBACK}:{self.port}"
+
+    @property
     def process(self) -> ChildProcess:
         """The running process."""
         assert self._process is not None, f"{self.name} does not run"

@@ -235,6 +235,7 @@ class Site:
         """Start a load that goes on until `finish`."""
         number = len(self._loads)
         generator = random.Random(number)
+        self._over.clear()
         with self._lock:
             self.account.turns.append(0)
             self.figures["fewest_turns"] = 0

@@ -42,7 +42,7 @@ class AbortedError(Exception):
     """An A-ABORT, or the end of the connection where none was due."""
 
 
-class Stalled(Exception):  # noqa: N818 - not an error of the peer's
+class Stalled(Exception):
     """The peer neither sends nor takes a byte."""
 
 

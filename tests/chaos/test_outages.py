@@ -11,11 +11,10 @@ import pytest
 from tests.chaos.auth_service import AuthService
 from tests.chaos.bench import SIDES, Bench
 from tests.chaos.faults import say
-from tests.chaos.scale import IS_LONG, timeout
+from tests.chaos.scale import timeout
 from tests.chaos.stream import AbortedError, Association, RefusedError
 from tests.integration.peers.waiting import wait_until
 
-MOST = 100_000_000 if IS_LONG else 20_000_000
 TOO_LONG = 3
 """Resume time-out of the tests in which it passes, seconds."""
 
@@ -25,7 +24,7 @@ TOO_LONG = 3
 def test_black_hole_with_full_write_buffers(tmp_path: Path) -> None:
     """The proxy finds out by itself, drops what it could not send, and sends it again over a new connection."""
     with Bench(tmp_path) as bench:
-        bench.start_load(most=MOST, find=(40, 0.25))
+        bench.start_load()
         bench.wait_until_moving()
         node = bench.node("A")
         node.link.swallow()
@@ -51,7 +50,7 @@ def test_secret_rotated_by_reload(tmp_path: Path) -> None:
         config={"authorization": {"token": "first"}},
         env={"DIMSE_NATS_AUTH_TOKEN_FILE": str(secret)},
     ) as bench:
-        bench.start_load(most=MOST, find=(40, 0.25))
+        bench.start_load()
         rotations = ("second", "third", "fourth")
         for number, token in enumerate(rotations, start=1):
             bench.wait_until_moving()
@@ -91,7 +90,7 @@ def test_authentication_that_expires_during_a_transfer(tmp_path: Path) -> None:
             for side in SIDES:
                 bench.add(side, f"{side.lower()}1")
             bench.wait_for_peers()
-            bench.start_load(most=MOST, find=(40, 0.25))
+            bench.start_load()
             wait_until(
                 lambda: all(len(node.proxy.find('"NATS connected"')) > 3 for node in bench.nodes.values()),
                 seconds=60,
@@ -123,7 +122,7 @@ def test_outage_longer_than_the_resume_time_out(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=find)
         thread.start()
-        bench.start_load(associations=4, least=5_000_000, most=MOST, find=None, move=None, sides=("A",), rate=5e6)
+        bench.start_load(associations=4, least=5_000_000, find=None, move=None, sides=("A",), rate=5e6)
         wait_until(lambda: bench.sites["B"].figure("received") > 5_000_000, seconds=30, what="the load to move")
         bench.servers.all[0].kill()
         with pytest.raises(AbortedError, match="A-ABORT source 2 reason 0"):
@@ -149,7 +148,7 @@ def test_outage_longer_than_the_resume_time_out(tmp_path: Path) -> None:
         totals.check(aborts_allowed=True)
         for name, node in bench.nodes.items():
             wait_until(
-                lambda node=node, name=name: node.proxy.process.open_files() == files[name],  # type: ignore[misc]
+                lambda node=node, name=name: node.proxy.process.open_files() <= files[name],  # type: ignore[misc]
                 seconds=40,
                 what=f"{name} to have closed its sockets",
             )
@@ -172,6 +171,7 @@ def test_stop_with_connections_still_arriving(tmp_path: Path) -> None:
                     answers.append("accepted")
                 except RefusedError as error:
                     answers.append(f"refused {error.args}")
+                    time.sleep(0.005)
                 except (AbortedError, OSError) as error:
                     answers.append(f"wrong: {error}")
 
@@ -181,7 +181,7 @@ def test_stop_with_connections_still_arriving(tmp_path: Path) -> None:
                 asker.start()
             wait_until(lambda: answers.count("accepted") > 50, seconds=20, what="associations before the signal")
             proxy.process.popen.terminate()
-            wait_until(lambda: len(answers) > 500 or time.sleep(0.5), seconds=20, what="associations after it")
+            wait_until(lambda: len(answers) > 500, seconds=20, what="associations after it")
             running.echo()
             sent = {"1.2.3": running.store("1.2.3", 5_000_000)}
             is_over.set()

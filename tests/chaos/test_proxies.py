@@ -13,7 +13,6 @@ from tests.chaos.scale import IS_LONG, timeout
 from tests.chaos.stream import AbortedError, Association
 from tests.integration.peers.waiting import wait_until
 
-MOST = 100_000_000 if IS_LONG else 20_000_000
 HELLO = 5.0
 """Seconds between two hellos: a peer may have been killed right before one."""
 MISSED_HELLO = 10.0
@@ -87,9 +86,9 @@ def test_kill_of_one_of_two_peers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("side", "seconds"), [("A", 30), ("B", 55)])
 def test_link_out_for_almost_the_resume_time_out(tmp_path: Path, side: Side, seconds: int) -> None:
     """Half of it or most of it: nothing is aborted."""
-    resume, outage = (60, float(seconds)) if IS_LONG else (12, seconds / 5)
+    resume, outage = (60, float(seconds)) if IS_LONG else (9, seconds / 6.7)
     with Bench(tmp_path, env={"DIMSE_RESUME_TIMEOUTSECONDS": str(resume)}) as bench:
-        bench.start_load(associations=4, most=MOST, find=(40, 0.25))
+        bench.start_load(associations=4)
         bench.wait_until_moving()
         link = bench.node(side).link
         link.swallow()
@@ -107,9 +106,9 @@ def test_link_out_for_almost_the_resume_time_out(tmp_path: Path, side: Side, sec
 @pytest.mark.parametrize("side", ["A", "B"])
 def test_suspended_proxy(tmp_path: Path, side: Side) -> None:
     """SIGSTOP for two thirds of the resume time-out: it goes on where it was."""
-    resume, pause = (60, 40.0) if IS_LONG else (12, 8.0)
+    resume, pause = (60, 40.0) if IS_LONG else (9, 6.0)
     with Bench(tmp_path, env={"DIMSE_RESUME_TIMEOUTSECONDS": str(resume)}) as bench:
-        bench.start_load(associations=4, most=MOST, find=(40, 0.25))
+        bench.start_load(associations=4)
         bench.wait_until_moving()
         process = bench.node(side).proxy.process
         process.signal(signal.SIGSTOP)
@@ -128,7 +127,7 @@ def test_stop_of_one_of_two_peers_under_load(tmp_path: Path) -> None:
     """What runs comes to its end there, and nothing new goes there from the first moment."""
     with Bench(tmp_path, instances={"B": 2}, env={"DIMSE_GRACE_TIMEOUTSECONDS": "60"}) as bench:
         wait_until(lambda: len(bench.node("A").proxy.find("peer appeared")) == 2, seconds=10, what="A to see both")
-        bench.start_load(most=MOST, find=(20, 0.25), move=None, sides=("A",))
+        bench.start_load(move=None, sides=("A",))
         wait_until(lambda: bench.sites["B"].figure("received") > 50_000_000, seconds=30, what="the load to move")
         going = bench.nodes["b1"].proxy
         before = time.monotonic()

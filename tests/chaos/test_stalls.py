@@ -12,7 +12,7 @@ from tests.chaos.scale import IS_LONG, timeout
 from tests.chaos.stream import Association, Content
 from tests.integration.peers.processes import PeakMemory
 
-STALL = 60.0 if IS_LONG else 8.0
+STALL = 60.0 if IS_LONG else 6.0
 STALLED = 8
 WINDOW = 4 << 20
 BESIDES = 32 << 20
@@ -32,7 +32,9 @@ def speed(bench: Bench, seconds: float) -> float:
 def test_targets_that_stop_reading(tmp_path: Path) -> None:
     """Eight targets stop reading: other sessions keep at least half their speed, C-MOVEs go on, memory is bounded."""
     with Bench(tmp_path) as bench:
-        bench.start_load(associations=2, least=1_000_000, most=4_000_000, rate=40e6, find=None, sides=("A",), move=(4, 500_000))
+        bench.start_load(
+            associations=2, least=1_000_000, most=4_000_000, rate=40e6, find=None, sides=("A",), move=(4, 500_000)
+        )
         bench.wait_until_moves("B")
         before = speed(bench, min(STALL / 2, 10))
         memory = PeakMemory(*(node.proxy.process for node in bench.nodes.values()))

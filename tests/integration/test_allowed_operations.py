@@ -103,7 +103,7 @@ def test_no_deletion_from_outside(make_pair: PairFactory) -> None:
     deleted: list[str] = []
 
     def delete(event: Event) -> int:
-        deleted.append(str(event.request.RequestedSOPInstanceUID))
+        deleted.append(type(event.request).__name__)
         return 0x0000
 
     session = Dataset()

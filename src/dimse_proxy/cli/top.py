@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dimse_proxy.config.settings import load_settings
+from dimse_proxy.errors import ConfigError
 from dimse_proxy.observability.page.words import in_bytes, in_seconds
 
 INTERVAL: Final = 1.0
@@ -36,9 +37,11 @@ def run(*, environ: Mapping[str, str], env_file: Path | None = None, url: str | 
         Exit code: 0, or 1 if the proxy does not answer.
 
     Raises:
-        ConfigError: settings are wrong, and no `url` is given.
+        ConfigError: settings or `url` are wrong.
     """
     base = (url or _url_of(environ, env_file)).rstrip("/")
+    if not base.startswith(("http://", "https://")):
+        raise ConfigError([f"--url is {base!r}: http://HOST:PORT is right."])
     console = Console() if sys.stdout.isatty() else Console(width=140)
     try:
         view = _view(base, console.height)
@@ -61,13 +64,14 @@ def run(*, environ: Mapping[str, str], env_file: Path | None = None, url: str | 
 
 
 def _url_of(environ: Mapping[str, str], env_file: Path | None) -> str:
-    settings = load_settings(environ, env_file).settings
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_host, settings.http_host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port or 8080}"
+    url = load_settings(environ, env_file).settings.http_url
+    if url is None:
+        raise ConfigError(["DIMSE_HTTP_PORT is empty: the proxy has no HTTP listener to read from."])
+    return url
 
 
 def _read(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # noqa: S310 - only http and https come here
         return json.load(answer)
 
 

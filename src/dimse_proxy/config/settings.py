@@ -5,7 +5,9 @@ where they are read from in `sources`. Nothing here opens a connection or reads 
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -254,6 +256,17 @@ class Settings(BaseModel):
     def is_http_optional(self) -> bool:
         """Nobody asked for this HTTP port: a second proxy on one machine starts without it."""
         return "http_port" not in self.model_fields_set
+
+    @property
+    def http_url(self) -> str | None:
+        """Where this machine finds the HTTP listener; None without one."""
+        if self.http_port is None:
+            return None
+        host = self.http_host
+        with suppress(ValueError):
+            if (address := ip_address(host)).is_unspecified:
+                host = "::1" if address.version == 6 else "127.0.0.1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.http_port}"
 
     @property
     def has_nats_tls(self) -> bool:

@@ -384,7 +384,16 @@ class NatsConnection:
         """What made `open` fail: what the server said comes before what it led to."""
         if self._refusal:
             return NatsRefusedError(self._refusal)
-        return TransportError(self.lost.result() if self.lost.done() else text)
+        if not self.lost.done():
+            return TransportError(text)
+        reason = self.lost.result()
+        if self._transport is not None and self._transport.has_had_tls and not reason.startswith("TLS failed"):
+            # In TLS 1.3 a server sees our certificate last, and its alert may be lost in the reset that follows.
+            reason = (
+                f"{self.server.url} ended the connection right behind the TLS handshake ({reason}): perhaps it does "
+                "not accept our certificate, or asks for one"
+            )
+        return TransportError(reason)
 
     def _trace(self, text: str, *values: object) -> None:
         if self._options.trace:

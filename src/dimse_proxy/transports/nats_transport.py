@@ -67,6 +67,8 @@ class NatsTransport(Transport, asyncio.BufferedProtocol):
         self._writable: Final = asyncio.Event()
         self._closed: Final = asyncio.Event()
         self._lines: Final[dict[str, bytes]] = {}
+        self.has_had_tls = False
+        """The TLS handshake was done, on our side at least."""
         self.received = 0
         """Bytes received so far: any of them is a sign of life."""
 
@@ -142,6 +144,7 @@ class NatsTransport(Transport, asyncio.BufferedProtocol):
         if upgraded is None:
             raise TransportError(f"TLS with {where} failed: the connection was closed")
         self._transport = upgraded
+        self.has_had_tls = True
         upgraded.set_write_buffer_limits(high=_WRITE_HIGH, low=_WRITE_LOW)
 
     def write(self, payload: bytes) -> None:

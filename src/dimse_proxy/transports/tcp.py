@@ -170,6 +170,14 @@ class TcpConnection(asyncio.BufferedProtocol):
             self._set_option(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._abort("reset by this side")
 
+    def speak_for(self, peer: Address) -> None:
+        """Takes another address for the peer's: a load balancer that stands between has told it."""
+        self._peer = peer
+
+    def give_to(self, handler: StreamHandler) -> None:
+        """Puts another user in the place of the present one."""
+        self._handler = handler
+
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -303,7 +303,8 @@ class Presence:
             self._arm(peer)
 
     def _arm(self, peer: PeerState) -> None:
-        self._context.arm(peer.alarm, self._lost_at(peer) if peer.is_silent else self._silent_at(peer))
+        lost_at = self._lost_at(peer)
+        self._context.arm(peer.alarm, lost_at if peer.is_silent else min(lost_at, self._silent_at(peer)))
 
     def _silent_at(self, peer: PeerState) -> float:
         return max(peer.last_seen, self._context.clock_from) + self._context.settings.presence_timeout

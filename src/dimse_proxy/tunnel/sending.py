@@ -81,6 +81,11 @@ class Sender:
         return queue.sent < queue.queued and queue.sent < queue.limit
 
     @property
+    def is_small(self) -> bool:
+        """So little waits that it goes before what others have."""
+        return self._queue.queued - self._queue.sent <= SMALL
+
+    @property
     def is_end_due(self) -> bool:
         """The last byte has been sent and the END has not."""
         return self.ends and not self._is_end_sent and self._queue.sent == self._queue.queued and self.abort is None
@@ -105,8 +110,7 @@ class Sender:
         peer = self._line.peer
         if peer is not None and not self.is_ready and (self.has_data or self.is_end_due):
             self.is_ready = True
-            is_small = self._queue.queued - self._queue.sent <= SMALL
-            (peer.ready_small if is_small else peer.ready).append(self._session)
+            (peer.ready_small if self.is_small else peer.ready).append(self._session)
             self._context.sending[peer] = None
 
     def end(self) -> None:

@@ -155,10 +155,14 @@ class Tunnel:
         small = peer.ready_small
         bound = peer.bound
         while (ready or small) and peer.in_flight < bound:
-            session = small.popleft() if small else ready.popleft()
+            is_favoured = bool(small)
+            session = small.popleft() if is_favoured else ready.popleft()
             if session.bound is not peer:
                 continue
             sender = session.sender
+            if is_favoured and not sender.is_small:  # more came while it waited: it is no small one any more
+                ready.append(session)
+                continue
             if sender.has_data:
                 messages.append(sender.data_frame(peer, now))
             if sender.has_data:

@@ -72,6 +72,7 @@ class PduReader:
         self._header: Final = bytearray()
         self._pdu_left = 0
         self._pdv_left = 0
+        self._context_id = _NO_CONTEXT
         self._message_control = 0
         self._fragment: Final = bytearray()
         self._data_set_lengths: Final[dict[int, int]] = {}
@@ -86,8 +87,8 @@ class PduReader:
     @accepted_contexts.setter
     def accepted_contexts(self, context_ids: Collection[int] | None) -> None:
         self._accepted_contexts = None if context_ids is None else frozenset(context_ids)
-        # Of the last PDV, and known to be accepted.
-        self._context_id = _NO_CONTEXT
+        # That of the last PDV, as long as it is known to be accepted.
+        self._accepted_context_id = _NO_CONTEXT
 
     def feed(self, data: bytes | memoryview) -> Iterator[PDataReceived | ControlBytes]:
         """Find what `data`, the next bytes of the stream, completes.
@@ -159,7 +160,7 @@ class PduReader:
     def _skip_plain_pdus(self, data: bytes | memoryview, position: int) -> int:
         """Skip PDUs that are in `data` as a whole and hold just one PDV: more of the data set already under way."""
         last = len(data) - 2 * _HEADER_LENGTH
-        context_id = self._context_id
+        context_id = self._accepted_context_id
         unpack = _BOTH_HEADERS.unpack_from
         skipped = 0
         while position <= last:
@@ -219,7 +220,7 @@ class PduReader:
             raise _invalid(f"PDV on presentation context {context_id}, which was not accepted")
         if message_control & _COMMAND and length - 2 > MAX_COMMAND_FRAGMENT_LENGTH:
             raise _invalid(f"PDV with {length - 2} bytes of a command set")
-        self._context_id = context_id
+        self._context_id = self._accepted_context_id = context_id
         self._message_control = message_control
         self._pdu_left -= _HEADER_LENGTH
         self._pdv_left = length - 2

@@ -256,7 +256,7 @@ def strict(tmp_path: Path) -> Iterator[Callable[..., NatsServer]]:
         yield make
 
 
-def as_user(site: Site, server: NatsServer, password: str = "right") -> Env:
+def as_user(site: Site, server: NatsServer, password: str) -> Env:
     return site.env("A", DIMSE_NATS_URL=server.url, DIMSE_NATS_USER="a", DIMSE_NATS_PASSWORD=password)
 
 
@@ -281,7 +281,7 @@ def test_a_permission_is_missing(
     words: str,
 ) -> None:
     server = strict(authorization={"users": [{**USER, "permissions": permissions}]})
-    cause(as_user(site, server), tmp_path, "NATS permissions", words)
+    cause(as_user(site, server, "right"), tmp_path, "NATS permissions", words)
 
 
 def test_messages_are_too_short(tmp_path: Path, strict: Callable[..., NatsServer]) -> None:

@@ -40,13 +40,13 @@ class Target:
 class Proxy:
     """One `dimse-proxy run` process."""
 
-    def __init__(self, name: str, folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, name: str, folder: Path, env: Mapping[str, str], *, module: str = "dimse_proxy") -> None:
         """Starts it with `env` on top of this process's environment without its DIMSE_ variables."""
         self.name: Final = name
         self.port: Final = int(env["DIMSE_PORT"])
         self.env: Final = dict(env)
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("DIMSE_")}
-        command = [sys.executable, "-m", "dimse_proxy", "run"]
+        command = [sys.executable, "-m", module, "run"]
         folder.mkdir(parents=True, exist_ok=True)
         self.process: Final = ChildProcess(name, command, folder, env={**inherited, **env})
 

@@ -413,7 +413,7 @@ def test_a_target_that_does_not_speak_tls(run: Run, requestor: ssl.SSLContext, a
 
         server = await asyncio.start_server(plain, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(TransportError, match="it does not speak TLS" if answer else "closed|lost"):
+        with pytest.raises(TransportError, match="it does not speak TLS"):
             await call(port, requestor, Recorder())
         server.close()
 

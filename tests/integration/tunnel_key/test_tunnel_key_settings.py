@@ -1,6 +1,8 @@
 """Keys that differ, keys that are exchanged, and identities that cross without one."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,11 +58,12 @@ def test_keys_are_exchanged_one_side_at_a_time(
     for proxy in (a, b):
         proxy.wait_for("peer appeared")
         assert proxy.find("peer refused") == []
-    file = dicom_files.write_object(tmp_path / "objects", patient_id="P1", pixel_bytes=2_000_128)
+    files = [dicom_files.write_object(tmp_path / "objects", patient_id="P1", pixel_bytes=65280) for _ in range(20)]
     with dcmtk.storescp(scp_port, tmp_path / "scp", ae=TARGET_AE):
-        dcmtk.scu("storescu", a.port, "-xe", files=[file.path], called=TARGET_AE, calling=ASKER_AE).ok()
-    (received,) = dicom_files.received(tmp_path / "scp" / "received")
-    assert received.digest() == file.digest()
+        paths = [file.path for file in files]
+        dcmtk.scu("storescu", a.port, "-xe", files=paths, called=TARGET_AE, calling=ASKER_AE).ok()
+    received = dicom_files.received(tmp_path / "scp" / "received")
+    assert dicom_files.digests(received) == dicom_files.digests(files)
 
 
 @pytest.mark.parametrize("key", ["", ONE], ids=["plain", "sealed"])
@@ -83,9 +86,6 @@ def test_a_user_identity_passes_and_is_one_warning_without_key(
 
 
 def test_a_wrong_key_stops_the_start_without_being_shown(tmp_path: Path) -> None:
-    import os
-    import sys
-
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DIMSE_")}
     environment |= {"DIMSE_NATS_URL": "127.0.0.1:1", "DIMSE_TUNNEL_KEY": "hunter2-hunter2-hunter2"}
     process = ChildProcess("proxy", [sys.executable, "-m", "dimse_proxy", "run"], tmp_path, env=environment)

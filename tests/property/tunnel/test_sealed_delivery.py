@@ -196,3 +196,34 @@ def test_nothing_of_a_session_can_be_read_on_the_bus(seed: int) -> None:
     assert bytes(a.sides[session.id].received) == b"SECRET_ANSWER" * 3000
     assert a.sides[session.id].abort is not None
     assert not [message for message in network.log if b"SECRET" in b"".join(message.parts)]
+
+
+SUBJECTS = st.sampled_from(["DIMSE.B.A.hello", "DIMSE.B.A.i.b1"])
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    messages=st.lists(
+        st.tuples(SUBJECTS, st.binary(max_size=200), st.integers(0, 3), st.integers(0, 255), st.integers(0, 200)),
+        max_size=10,
+    )
+)
+def test_whatever_comes_never_raises_and_opens_nothing(messages: list[tuple[str, bytes, int, int, int]]) -> None:
+    """Noise, and the heads and tails of real messages with noise behind and before them."""
+    a, b = Node("A", "a1", ("B",), SEALED), Node("B", "b1", ("A",), SEALED)
+    network = Network(a, b)
+    network.connect()
+    session = a.tunnel.open_session("B", {}, network.now)
+    session.send_data(b"data", network.now)
+    network.run(1)
+    real = [(message.subject, b"".join(message.parts)) for message in network.log]
+    opened = len(b.opened())
+    for subject, noise, how, which, cut in messages:
+        like = [payload for other, payload in real if other == subject]
+        text = like[which % len(like)]
+        payload = (noise, text[:cut] + noise, noise + text[cut:], text[:cut] + noise + text[cut + len(noise) :])[how]
+        b.tunnel.receive_message(subject, payload, network.now)
+    network.run(1)
+    assert len(b.opened()) == opened
+    assert bytes(b.sides[session.id].received) == b"data"
+    assert not session.is_over

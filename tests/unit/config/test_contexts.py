@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dimse_proxy.config.contexts import ContextFilter, Service, load_contexts, service_of
+from dimse_proxy.config.contexts import ContextFilter, Service, load_both, load_contexts, service_of
+from dimse_proxy.config.settings import Settings
 from dimse_proxy.errors import ConfigError
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -204,3 +205,30 @@ def test_a_name_in_any_encoding_does_no_harm(tmp_path: Path) -> None:
 )
 def test_kinds(uid: str, service: Service) -> None:
     assert service_of(uid) is service
+
+
+def both(tmp_path: Path, **folders: Path) -> tuple[ContextFilter | None, ContextFilter | None]:
+    values = {"config_path": tmp_path / "none", **folders}
+    return load_both(Settings(**values))  # type: ignore[arg-type]
+
+
+def test_one_folder_serves_both_directions(tmp_path: Path) -> None:
+    (tmp_path / "IMAGE_CUIDS").write_text("CT:1.2.840.10008.5.1.4.1.1.2\n")
+    contexts, contexts_in = both(tmp_path, config_path=tmp_path)
+    assert contexts is contexts_in is not None
+    assert both(tmp_path) == (None, None)
+
+
+def test_a_second_folder_serves_what_arrives_through_the_tunnel(tmp_path: Path) -> None:
+    (tmp_path / "IMAGE_CUIDS").write_text("CT:1.2.840.10008.5.1.4.1.1.2\n")
+    contexts, contexts_in = both(tmp_path, config_path_in=tmp_path)
+    assert contexts is None
+    assert contexts_in is not None
+
+
+def test_problems_of_both_folders_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        both(tmp_path, config_path=tmp_path, config_path_in=tmp_path / "missing")
+    first, second = error.value.problems
+    assert first.startswith(f"DIMSE_CONFIG_PATH={tmp_path}:")
+    assert second == f"DIMSE_CONFIG_PATH_IN={tmp_path / 'missing'}: there is no such folder."

@@ -22,6 +22,21 @@ def test_ports_that_are_none(text: str) -> None:
     assert "empty or off for none" in problem
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080"),
+        ("0.0.0.0", "http://127.0.0.1:8080"),
+        ("::", "http://[::1]:8080"),
+        ("::1", "http://[::1]:8080"),
+        ("proxy.example.org", "http://proxy.example.org:8080"),
+    ],
+)
+def test_where_this_machine_finds_it(host: str, url: str) -> None:
+    assert load_settings(NATS | {"DIMSE_HTTP_HOST": host}, None).settings.http_url == url
+    assert load_settings(NATS | {"DIMSE_HTTP_PORT": ""}, None).settings.http_url is None
+
+
 def test_it_is_not_that_of_dicom() -> None:
     (problem,) = review_settings(NATS | {"DIMSE_HTTP_PORT": "11112"}, None).problems
     assert "must differ from DIMSE_PORT" in problem

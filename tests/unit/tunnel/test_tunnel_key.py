@@ -98,7 +98,7 @@ def test_every_frame_is_sealed_with_the_key_of_its_kind() -> None:
 
 
 def test_no_nonce_is_used_twice() -> None:
-    network, a, b = pair(dataclasses.replace(SEALED, chunk_size=2048))
+    network, a, _b = pair(dataclasses.replace(SEALED, chunk_size=2048))
     network.fault.loss = 0.2
     for _ in range(3):
         session = a.tunnel.open_session("B", {}, network.now)

@@ -653,3 +653,14 @@ def test_what_is_handed_out_is_forgotten(role: Role) -> None:
     assert data is chunk
     assert association.events_received() == []
     assert association.data_to_send() == []
+
+
+@pytest.mark.parametrize("cut", range(1, 25))
+def test_p_data_before_any_request_in_two_pieces_is_just_a_violation(cut: int) -> None:
+    p_data = bytes.fromhex("04000000000c") + bytes.fromhex("000000080102") + b"DATA.."
+    association = Association(Role.ACCEPTOR)
+    association.transport_connected(0.0)
+    association.receive_data(p_data[:cut], 0.0)
+    association.receive_data(p_data[cut:] + p_data, 0.0)
+    assert association.state is State.STA13
+    assert b"".join(bytes(part) for part in association.data_to_send()).startswith(b"\x07")

@@ -121,12 +121,10 @@ def _cannot_listen(host: str, port: int) -> OSError | None:
 
 def _running_proxy(settings: Settings) -> str:
     """Where the proxy that runs with these settings listens, as it says itself; empty if none does."""
-    if settings.http_port is None:
+    if settings.http_url is None:
         return ""
-    host = settings.http_host if settings.http_host not in ("0.0.0.0", "::") else "127.0.0.1"
-    host = f"[{host}]" if ":" in host else host
     try:
-        with urllib.request.urlopen(f"http://{host}:{settings.http_port}/api/v1/status", timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(f"{settings.http_url}/api/v1/status", timeout=PATIENCE) as answer:  # noqa: S310 - http
             status = json.load(answer)
         return str(status["listener"]["address"])
     except (OSError, ValueError, KeyError, TypeError):
