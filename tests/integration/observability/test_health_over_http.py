@@ -124,22 +124,29 @@ def test_a_port_that_is_taken(is_asked_for: bool, nats_server: NatsServer, tmp_p
         env["DIMSE_HTTP_PORT"] = str(port)
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with_luck = True
-        try:
-            other.bind((LOOPBACK, port))
-            other.listen()
-        except OSError:
-            with_luck = False  # somebody else's, which is as good
-        assert with_luck or not is_asked_for
+        wait_until(lambda: takes(other, port), seconds=5, what=f"port {port} to be taken")
         proxy = Proxy("taken", tmp_path, env)
-        if is_asked_for:
-            assert proxy.process.wait() == 1
-            assert f"cannot listen for HTTP on {LOOPBACK}:{port}" in proxy.process.output()
-        else:
-            proxy.wait_for("no metrics, health and status page")
-            proxy.wait_for("ready: DIMSE Proxy")
-            assert proxy.process.stop() == 0
-            assert not proxy.troubles()
+        try:
+            if is_asked_for:
+                assert proxy.process.wait() == 1
+                assert f"cannot listen for HTTP on {LOOPBACK}:{port}" in proxy.process.output()
+            else:
+                proxy.wait_for("no metrics, health and status page")
+                proxy.wait_for("ready: DIMSE Proxy")
+                assert not proxy.troubles()
+                assert proxy.process.stop() == 0
+        finally:
+            proxy.process.kill()
+
+
+def takes(sock: socket.socket, port: int) -> bool:
+    """Takes the port, unless somebody else has it just now."""
+    try:
+        sock.bind((LOOPBACK, port))
+    except OSError:
+        return False
+    sock.listen()
+    return True
 
 
 def test_without_a_port_there_is_no_http(watched: Watched) -> None:
