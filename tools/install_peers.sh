@@ -12,8 +12,8 @@ need odil odil
 need dicom_echo ctn
 need ip iproute2
 need openssl openssl
+need chromium chromium
 need keytool default-jre-headless
-need openssl openssl
 [ -n "$missing" ] || exit 0
 
 as_root=""

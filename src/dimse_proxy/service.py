@@ -9,31 +9,40 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from typing import Final, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dimse_proxy import __version__
 from dimse_proxy.config.contexts import ContextFilter
 from dimse_proxy.config.material import Material
 from dimse_proxy.config.nats_access import NatsAccess
 from dimse_proxy.config.settings import Settings
+from dimse_proxy.config.shown import settings_shown
+from dimse_proxy.config.sources import Origin
 from dimse_proxy.config.values import EVERY_NETWORK
 from dimse_proxy.endpoints import EndPoints
 from dimse_proxy.observability.association_log import AssociationLog
+from dimse_proxy.observability.listener import PeerListeners
 from dimse_proxy.proxy.acceptor import Acceptor
 from dimse_proxy.proxy.admission import Admission
 from dimse_proxy.proxy.exchange import Exchange, SessionUser
-from dimse_proxy.proxy.hooks import observers
+from dimse_proxy.proxy.hooks import AssociationRecord, observers
 from dimse_proxy.proxy.policy import Operations, Policy, Target
+from dimse_proxy.proxy.relay import Relay
 from dimse_proxy.proxy.requestor import Requestor
+from dimse_proxy.proxy.target_check import TargetCheck, TargetError
 from dimse_proxy.proxy.timers import RelaySettings
 from dimse_proxy.transports.nats_link import NatsCredentials, NatsLink, NatsOptions
 from dimse_proxy.transports.tcp import DEFAULT_OPTIONS, TcpOptions
 from dimse_proxy.tunnel.session import Session
 from dimse_proxy.tunnel.settings import TunnelIdentity, TunnelSettings
 from dimse_proxy.tunnel.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from dimse_proxy.observability.monitor import Monitor
 
 log: Final = logging.getLogger(__name__)
 NATS_PATIENCE: Final = 0.2
@@ -89,6 +98,7 @@ def tunnel_of(settings: Settings, *, instance: str, accepts: bool = True) -> Tun
             epoch=time.time_ns() // 1_000_000,
             version=__version__,
             accepts=accepts,
+            wall_clock=lambda: time.time_ns() // 1_000_000,
         ),
         TunnelSettings(
             root=settings.nats_subject_root,
@@ -147,7 +157,14 @@ def nats_options_of(settings: Settings, access: NatsAccess, *, name: str) -> Nat
 
 
 class Closing(Protocol):
-    """What is left of an association when the grace period is over."""
+    """An association that runs."""
+
+    @property
+    def relay(self) -> Relay:
+        """Its rules, and what is known of it."""
+
+    def abort(self) -> None:
+        """Aborts it, because an operator wants it."""
 
     def shut_down(self) -> None:
         """Aborts it."""
@@ -162,6 +179,7 @@ class Service:
         material: Material,
         contexts: ContextFilter | None,
         contexts_in: ContextFilter | None,
+        origins: Mapping[str, Origin] = MappingProxyType({}),
     ) -> None:
         """Opens nothing yet.
 
@@ -170,7 +188,9 @@ class Service:
             material: what the settings name files for.
             contexts: the dimse-config folder; None for no filter.
             contexts_in: the same for associations that arrive through the tunnel.
+            origins: where each variable came from, for the status page.
         """
+        self._origins: Final = origins
         self._settings: Final = settings
         self._material: Final = material
         self._policy: Final = policy_of(settings, contexts, contexts_in)
@@ -196,7 +216,9 @@ class Service:
             idle_timeout=settings.idle_timeout,
             max_associate_length=settings.max_associate_length,
         )
-        observer = observers([self._log])
+        monitor = self._monitor(tunnel, instance)
+        listeners = () if monitor is None else monitor.listeners
+        observer = observers([self._log, *listeners])
         end_points = EndPoints(settings, self._material.tls, tcp_options_of(settings))
         requestor = Requestor(
             policy=self._policy,
@@ -211,7 +233,9 @@ class Service:
         def session_opened(session: Session) -> SessionUser:
             return requestor.session_opened(session, exchange)
 
-        exchange = Exchange(tunnel, loop=loop, session_opened=session_opened, observer=self._log)
+        exchange = Exchange(
+            tunnel, loop=loop, session_opened=session_opened, observer=PeerListeners([self._log, *listeners])
+        )
         admission.changed = lambda: self._load_changed(admission, tunnel)
         acceptor = Acceptor(
             channel=settings.peer_channel,
@@ -238,19 +262,72 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, end_points.reload)
         end_points.warn()
         await end_points.listen(acceptor.connection_made)
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
             stack.callback(end_points.close)
+            watchers: list[asyncio.Task[None]] = []
+            if monitor is not None:
+                stack.push_async_callback(monitor.close)
+                await self._open_monitor(monitor, link, end_points, lambda: [*acceptor.legs, *requestor.legs])
             async with asyncio.TaskGroup() as tasks:
                 linked = tasks.create_task(link.run())
-                watching = tasks.create_task(end_points.watch())
+                watchers.append(tasks.create_task(end_points.watch()))
+                if monitor is not None:
+                    watchers.append(tasks.create_task(monitor.run()))
                 await self._say_ready(end_points, exchange, instance)
                 await stop.wait()
+                if monitor is not None:
+                    monitor.health.is_stopping = True
                 await self._wind_down(exchange, admission, lambda: [*acceptor.legs, *requestor.legs])
                 await link.flush(LAST_WORDS)
                 exchange.close()
                 linked.cancel()
-                watching.cancel()
+                for watcher in watchers:
+                    watcher.cancel()
         log.info("stopped")
+
+    def _monitor(self, tunnel: Tunnel, instance: str) -> "Monitor | None":
+        """What watches this process over HTTP, unless that is off; its imports are paid for only then."""
+        if self._settings.http_port is None:
+            return None
+        from dimse_proxy.observability.monitor import Monitor
+
+        target = self._policy.target
+        address = "" if target is None else target.address(target.ae_title)
+        return Monitor(self._settings, instance=instance, tunnel=tunnel, target=address)
+
+    async def _open_monitor(
+        self, monitor: "Monitor", link: NatsLink, end_points: EndPoints, legs: Callable[[], Sequence["Closing"]]
+    ) -> None:
+        def abort(record: AssociationRecord) -> bool:
+            leg = next((leg for leg in legs() if leg.relay.record is record), None)
+            if leg is not None:
+                leg.abort()
+            return leg is not None
+
+        await monitor.open(
+            link,
+            listens_on=end_points.described,
+            settings_shown=settings_shown(self._settings, self._origins),
+            abort=abort,
+            test_target=lambda: self._test_target(end_points),
+        )
+
+    async def _test_target(self, end_points: EndPoints) -> tuple[bool, str]:
+        """Sends the target a C-ECHO; whether that went well, and a sentence."""
+        target = self._policy.target
+        if target is None:
+            return False, "This side has no target (DIMSE_TARGET_HOST is not set)."
+        address = target.address(target.ae_title)
+        check = TargetCheck(
+            called=target.ae_title,
+            calling=self._policy.calling_at_target(self._settings.own_ae_title or "DIMSEPROXY"),
+            timeout=self._settings.connect_timeout + self._settings.accept_timeout,
+        )
+        try:
+            seconds = await check.run(end_points.connect, target.host, target.port)
+        except TargetError as error:
+            return False, f"{address}: {error}"
+        return True, f"{address} answered C-ECHO with success, in {seconds * 1000:.0f} ms."
 
     def _load_changed(self, admission: Admission, tunnel: Tunnel) -> None:
         """Tells the other side, which asks a full instance for nothing more; so the log must say it here."""

@@ -161,6 +161,7 @@ class Bench:
             "DIMSE_NATS_SUBJECT_CHANNEL": side,
             "DIMSE_HOST": LOOPBACK,
             "DIMSE_PORT": str(free_port()),
+            "DIMSE_HTTP_PORT": "",
             "DIMSE_AE": "*",
             "DIMSE_CALLING_AE": "original",
             "DIMSE_TARGET_HOST": LOOPBACK,

@@ -183,6 +183,7 @@ def test_a_refused_credential_is_not_repeated(tmp_path: Path) -> None:
             "DIMSE_NATS_TRACECONNECTION": "true",
             "DIMSE_HOST": "127.0.0.1",
             "DIMSE_PORT": str(free_port()),
+            "DIMSE_HTTP_PORT": "",
         }
         proxy = ChildProcess("proxy", [sys.executable, "-m", "dimse_proxy", "run"], tmp_path, env=clean(env))
         try:

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Final
 
 import typer
-from pydantic import SecretStr
 
 from dimse_proxy.config.contexts import ContextFilter, Service, UidList, load_both
 from dimse_proxy.config.material import load_material
 from dimse_proxy.config.problems import shown
 from dimse_proxy.config.settings import FIELD_OF, SECRETS, ReviewedSettings, review_settings
-from dimse_proxy.config.values import ANY, EVERY_NETWORK
+from dimse_proxy.config.shown import MASK, written
 from dimse_proxy.errors import ConfigError
 
-_MASK: Final = "********"
 _HEAD: Final = ("variable", "value", "from")
 
 
@@ -62,29 +60,10 @@ def rows_of(reviewed: ReviewedSettings) -> list[tuple[str, str, str]]:
         origin = str(reviewed.variables.origins[variable])
         if variable in reviewed.wrong:
             given = reviewed.variables.values.get(variable, "")
-            value = _MASK if variable in SECRETS or "@" in given else shown(given)
+            value = MASK if variable in SECRETS or "@" in given else shown(given)
             origin += " (wrong)"
         rows.append((variable, value, origin))
     return rows
-
-
-def written(value: object) -> str:
-    """Return a setting as one would write it in a variable; secrets are masked."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:g}"
-        case SecretStr():
-            return _MASK
-        case tuple():
-            return ANY if value == EVERY_NETWORK else ",".join(str(item) for item in value)
-        case Mapping():
-            return ",".join(f"{key}={item}" for key, item in value.items())
-        case _:
-            return str(value)
 
 
 def describe_contexts(contexts: ContextFilter | None, folder: Path) -> list[str]:

@@ -102,6 +102,31 @@ def _echo(
     raise typer.Exit(command.run(environ=os.environ, env_file=env_file, called=called))
 
 
+@app.command("doctor")
+def _doctor(
+    env_file: EnvFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Check the whole way in order; name the first thing that is wrong, and how to mend it."""
+    from dimse_proxy.cli import doctor as command
+
+    raise typer.Exit(command.run(environ=os.environ, env_file=env_file, as_json=as_json))
+
+
+@app.command("top")
+def _top(
+    env_file: EnvFile = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="HTTP listener of the proxy; by default that of the settings.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Print it once.")] = False,
+) -> None:
+    """Show what a running proxy does, live."""
+    from dimse_proxy.cli import top as command
+
+    raise typer.Exit(command.run(environ=os.environ, env_file=env_file, url=url, once=once))
+
+
 @app.command("demo")
 def _demo(
     keep: Annotated[bool, typer.Option("--keep", help="Stay up afterwards, for tools of your own.")] = False,

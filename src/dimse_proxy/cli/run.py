@@ -43,7 +43,7 @@ def run(*, environ: Mapping[str, str], env_file: Path | None = None, embedded_na
     configure_logging(reviewed.settings)
     for warning in reviewed.variables.warnings:
         log.warning("%s", warning)
-    service = Service(reviewed.settings, material, contexts, contexts_in)
+    service = Service(reviewed.settings, material, contexts, contexts_in, reviewed.variables.origins)
 
     async def main() -> None:
         async with AsyncExitStack() as stack:

@@ -63,6 +63,15 @@ def _ports(settings: "Settings", variables: Variables) -> str | None:
     return f"{given('DIMSE_TLS_PORT', variables)} is the plain port too: it must differ from DIMSE_PORT."
 
 
+def _http_port(settings: "Settings", variables: Variables) -> str | None:
+    if settings.http_port is None or settings.is_http_optional:
+        return None
+    for name, port in (("DIMSE_PORT", settings.port), ("DIMSE_TLS_PORT", settings.tls_port)):
+        if settings.http_port == port:
+            return f"{given('DIMSE_HTTP_PORT', variables)} is that of DICOM too: it must differ from {name}."
+    return None
+
+
 def _client_auth(settings: "Settings", variables: Variables) -> str | None:
     if settings.tls_client_auth in (None, "none") or settings.tls_truststore is not None:
         return None
@@ -130,6 +139,7 @@ _CHECKS: Final = (
     _Check(frozenset({"DIMSE_AE", "DIMSE_CALLING_AE", "DIMSE_TARGET_HOST"}), _own_title),
     _Check(frozenset({"DIMSE_TLS_ENABLED", "DIMSE_TLS_PORT", "DIMSE_TLS_KEYSTORE"}), _key_store),
     _Check(frozenset({"DIMSE_TLS_PORT", "DIMSE_PORT"}), _ports),
+    _Check(frozenset({"DIMSE_HTTP_PORT", "DIMSE_PORT", "DIMSE_TLS_PORT"}), _http_port),
     _Check(frozenset({"DIMSE_TLS_CLIENT_AUTH", "DIMSE_TLS_TRUSTSTORE"}), _client_auth),
     _Check(frozenset({"DIMSE_TLS_ENABLED", "DIMSE_TARGET_TLS_ENABLED", "DIMSE_TLS_VERIFY_HOSTNAME"}), _host_name),
     _Check(frozenset({"DIMSE_NATS_AUTH_TOKEN"}), _one_credential),

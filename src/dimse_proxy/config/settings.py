@@ -5,7 +5,9 @@ where they are read from in `sources`. Nothing here opens a connection or reads 
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -19,6 +21,7 @@ from dimse_proxy.config.tunnel_keys import read_tunnel_keys
 from dimse_proxy.config.values import (
     ANY,
     EVERY_NETWORK,
+    OFF,
     AeTitle,
     AeTitles,
     AssociateLength,
@@ -36,6 +39,7 @@ from dimse_proxy.config.values import (
     Networks,
     Operations,
     Port,
+    PortOrOff,
     PortOrUnset,
     Rate,
     Seconds,
@@ -207,6 +211,14 @@ class Settings(BaseModel):
     tls_max_handshakes: Count = Field(default=256, validation_alias="DIMSE_TLS_MAX_HANDSHAKES")
     """Connections that came in and have not finished their handshake, at the same time; 0 for no limit."""
 
+    # What an operator sees.
+    http_host: Host = Field(default="127.0.0.1", validation_alias="DIMSE_HTTP_HOST")
+    """Address of the HTTP listener: health, metrics, status page."""
+    http_port: PortOrOff = Field(default=8080, validation_alias="DIMSE_HTTP_PORT")
+    """Its port; None for no HTTP listener. That the default one is taken is no error: see `is_http_optional`."""
+    http_token: Secret | None = Field(default=None, validation_alias="DIMSE_HTTP_TOKEN")
+    """With it, an association can be aborted and the target tested over HTTP; without, everything is read-only."""
+
     # Logs.
     log_level: LogLevel = Field(default="INFO", validation_alias="DIMSE_LOG_LEVEL")
     """The least severe level that is written."""
@@ -241,6 +253,22 @@ class Settings(BaseModel):
         return () if self.tunnel_key is None else read_tunnel_keys(self.tunnel_key.get_secret_value())
 
     @property
+    def is_http_optional(self) -> bool:
+        """Nobody asked for this HTTP port: a second proxy on one machine starts without it."""
+        return "http_port" not in self.model_fields_set
+
+    @property
+    def http_url(self) -> str | None:
+        """Where this machine finds the HTTP listener; None without one."""
+        if self.http_port is None:
+            return None
+        host = self.http_host
+        with suppress(ValueError):
+            if (address := ip_address(host)).is_unspecified:
+                host = "::1" if address.version == 6 else "127.0.0.1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.http_port}"
+
+    @property
     def has_nats_tls(self) -> bool:
         """Whether servers of NATS are spoken to with TLS."""
         return any(url.startswith(("tls:", "wss:")) for url in self.nats_servers)
@@ -272,6 +300,9 @@ FIELD_OF: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Variable -> field of `Settings`."""
 
+EMPTY_MEANS: Final[Mapping[str, str]] = MappingProxyType({"DIMSE_HTTP_PORT": OFF})
+"""Variables for which no value is a value; for all others it is the default."""
+
 SECRETS: Final = frozenset(
     {
         "DIMSE_NATS_AUTH_TOKEN",
@@ -279,6 +310,7 @@ SECRETS: Final = frozenset(
         "DIMSE_TLS_TRUSTSTORE_PASSWORD",
         "DIMSE_NATS_PASSWORD",
         "DIMSE_TUNNEL_KEY",
+        "DIMSE_HTTP_TOKEN",
     }
 )
 """Variables that may also come from the file that the same name with `_FILE` appended tells."""
@@ -337,7 +369,7 @@ def review_settings(
     variables = read_variables(environ, env_file, overrides, known=FIELD_OF.keys(), secrets=SECRETS)
     problems = list(variables.problems)
     wrong = set(variables.unusable)
-    values = dict(variables.values)
+    values = variables.values | {name: text for name, text in EMPTY_MEANS.items() if name in variables.emptied}
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:

@@ -21,6 +21,9 @@ Network: TypeAlias = IPv4Network | IPv6Network
 ANY: Final = "*"
 """In a list of AE titles or addresses: all of them."""
 
+OFF: Final = "off"
+"""In place of a port: none."""
+
 EVERY_NETWORK: Final[tuple[Network, ...]] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
 OPERATIONS: Final = (
@@ -193,6 +196,10 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _off(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == OFF else value
+
+
 AeTitle = Annotated[str, AfterValidator(check_ae_title)]
 AeTitles = Annotated[
     tuple[AeTitle, ...],
@@ -219,6 +226,12 @@ MoveAliases = Annotated[Mapping[str, str], BeforeValidator(read_move_aliases), A
 Flag = Annotated[bool, Expects("true or false is right")]
 FlagOrUnset = Annotated[bool | None, Expects("true or false is right")]
 Port = Annotated[int, Field(ge=1, le=65535), Expects("a port is a number from 1 to 65535")]
+PortOrOff = Annotated[
+    int | None,
+    Field(ge=1, le=65535),
+    BeforeValidator(_off),
+    Expects("a port is a number from 1 to 65535; empty or off for none"),
+]
 PortOrUnset = Annotated[int | None, Field(ge=1, le=65535), Expects("a port is a number from 1 to 65535")]
 Seconds = Annotated[
     float, Field(gt=0, allow_inf_nan=False), Expects("a number of seconds greater than 0 is right, 30 or 0.5")

@@ -7,7 +7,7 @@ from typing import Final
 
 from dimse_proxy.errors import AssociationRejected
 from dimse_proxy.proxy.admission import Admission, Applicant
-from dimse_proxy.proxy.hooks import AssociationRecord, Observer, Refusal
+from dimse_proxy.proxy.hooks import AssociationRecord, EndCause, Observer, Refusal
 from dimse_proxy.proxy.policy import AskedFor, Policy
 from dimse_proxy.proxy.ports import AcceptorPort
 from dimse_proxy.proxy.refusals import (
@@ -152,12 +152,13 @@ class AcceptorRelay(Relay):
                 self._release_confirmed()
                 self._association.send(raw, now)
             case _:
-                self._abort_both(f"the other side's proxy sent a PDU of type {raw[0]:02X}H", now)
+                self._abort_both(f"the other side's proxy sent a PDU of type {raw[0]:02X}H", EndCause.OTHER_PROXY, now)
 
     def _accepted_by_target(self, accept: AssociateAccept, now: float) -> None:
         request, filtered = self._request, self._filtered
         if request is None or filtered is None or self._is_answered:
-            self._abort_both("the other side's proxy sent an A-ASSOCIATE-AC that nobody waits for", now)
+            text = "the other side's proxy sent an A-ASSOCIATE-AC that nobody waits for"
+            self._abort_both(text, EndCause.OTHER_PROXY, now)
             return
         self._is_answered = True
         raw = restore_accept(accept, request, filtered.refused) if filtered.refused else accept.raw
@@ -166,7 +167,7 @@ class AcceptorRelay(Relay):
 
     def _refused_by_other_side(self, refused: Refused, now: float) -> None:
         if self._is_answered:
-            self._set_outcome(f"aborted at the other side: {refused.text}")
+            self._set_outcome(f"aborted at the other side: {refused.text}", EndCause.OTHER_SIDE)
             self._abort_leg(2, 0, now)
         elif refused.code == RefusalCode.NO_CONTEXT:
             self._accept_nothing(self._results(refused), now)
@@ -203,7 +204,7 @@ class AcceptorRelay(Relay):
 
     def _tunnel_failed(self, code: str, text: str, now: float) -> None:
         if self._is_answered:
-            self._set_outcome(f"session failed: {tunnel_cause(code, self.record.channel, text)}")
+            self._set_outcome(f"session failed: {tunnel_cause(code, self.record.channel, text)}", EndCause.TUNNEL)
             self._abort_leg(2, 0, now)
             return
         answer = LOCAL_LIMIT_EXCEEDED if code == TunnelCode.REFUSED_LIMIT else TEMPORARY_CONGESTION

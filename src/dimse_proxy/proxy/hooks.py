@@ -63,9 +63,38 @@ class Refusal:
     """A short word for metrics: `called-ae`, `limit`, `no-peer`, `target-rejected`..."""
 
 
+class EndCause(StrEnum):
+    """What ended an association, as a short word for metrics: who or what began it, as this side saw it."""
+
+    RELEASED = "released"
+    END_POINT_ABORTED = "end-point-aborted"
+    """This side's end point sent an A-ABORT."""
+    END_POINT_LOST = "end-point-lost"
+    """The connection to this side's end point is gone."""
+    PROTOCOL_ERROR = "protocol-error"
+    """This side's end point broke the protocol."""
+    OTHER_SIDE = "other-side"
+    """The other side ended it; its proxy counts why."""
+    OTHER_PROXY = "other-proxy"
+    """The other side's proxy broke the protocol between the two."""
+    TUNNEL = "tunnel"
+    """The session failed: a peer or NATS was gone for too long."""
+    IDLE = "idle"
+    RELEASE_TIMEOUT = "release-timeout"
+    NOT_JUDGED = "not-judged"
+    """A command that the rules have to judge could not be read, or answers to refused requests were not."""
+    SHUTTING_DOWN = "shutting-down"
+    OPERATOR = "operator"
+    """Somebody aborted it on the status page or through the API."""
+    FAULT = "fault"
+    """A fault of this proxy's own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How an association that was asked for ended."""
+
+    cause: EndCause
 
     outcome: str
     """A sentence for people."""

@@ -119,6 +119,10 @@ class Leg(Generic[RelayT]):
         """Aborts what still runs."""
         self._tell(self.relay.shut_down)
 
+    def abort(self) -> None:
+        """An operator wants it ended."""
+        self._tell(self.relay.abort)
+
     def _tell(self, news: Callable[..., None], *details: object) -> None:
         """Gives the relay its news, at the time it is; a fault of ours costs this association, and no other."""
         try:

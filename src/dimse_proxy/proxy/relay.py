@@ -7,11 +7,12 @@ comes out of the session is given to the association as its local user's primiti
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final, assert_never
 
 from dimse_proxy.errors import LocalProtocolError, RemoteProtocolError
 from dimse_proxy.proxy.admission import Admission, Applicant
-from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Observer, Refusal, Side
+from dimse_proxy.proxy.hooks import AssociationRecord, EndCause, Ending, Observer, Refusal, Side
 from dimse_proxy.proxy.passage import HEARD_BELOW, Passage
 from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.ports import EndPointPort, SessionPort
@@ -73,6 +74,7 @@ class Relay(ABC):
         self._is_paused = False
         self._close_due = False
         self._outcome: str | None = None
+        self._cause = EndCause.OTHER_SIDE
         self._is_released = False
         self._is_ended = False
         self._last_activity = record.started
@@ -118,13 +120,13 @@ class Relay(ABC):
                     if self._flush_passage(now, from_end_point=False):
                         self._control_from_session(piece.raw, now)
         except (RemoteProtocolError, LocalProtocolError) as error:
-            self._abort_both(f"the other side's proxy broke the protocol: {error}", now)
+            self._abort_both(f"the other side's proxy broke the protocol: {error}", EndCause.OTHER_PROXY, now)
         self._process(now)
         self._credit(now)
 
     def session_ended(self, now: float) -> None:
         """The other leg is over and all its bytes have been received."""
-        self._abort_if_running("the session ended before the association did", now)
+        self._abort_if_running("the session ended before the association did", EndCause.OTHER_PROXY, now)
 
     def session_aborted(self, detail: Mapping[str, object], now: float) -> None:
         """The other side ended the session."""
@@ -135,7 +137,8 @@ class Relay(ABC):
             case Refused() as refused:
                 self._refused_by_other_side(refused, now)
             case Aborted(source=source, reason=reason, text=text):
-                self._set_outcome(text or f"aborted at the other side (source {source}, reason {reason})")
+                text = text or f"aborted at the other side (source {source}, reason {reason})"
+                self._set_outcome(text, EndCause.OTHER_SIDE)
                 self._abort_leg(source, reason, now)
             case unreachable:
                 assert_never(unreachable)
@@ -176,15 +179,22 @@ class Relay(ABC):
 
     def shut_down(self, now: float) -> None:
         """The grace period is over: aborts what still runs."""
-        self._abort_if_running("this proxy is shutting down", now)
+        self._abort_if_running("this proxy is shutting down", EndCause.SHUTTING_DOWN, now)
+
+    def abort(self, now: float) -> None:
+        """An operator wants it ended."""
+        self._abort_if_running("aborted by an operator of this proxy", EndCause.OPERATOR, now)
 
     def broken(self, now: float) -> None:
         """This proxy itself has failed: ends both ends without asking the association what it thinks of it."""
-        self._set_outcome("a fault in this proxy")
+        self._set_outcome("a fault in this proxy", EndCause.FAULT)
         self._abort_session(Aborted(text="a fault in the other side's proxy"), now)
         self._end_point.reset()
         self._association.connection_lost(now, "a fault in this proxy")
         self._association.events_received()
+        if not self._is_ended:
+            with suppress(Exception):  # an observer may be what has failed
+                self._say_ended(now)
         self._is_ended = True
         self._dismiss()
         self._deadlines.clear()
@@ -270,18 +280,21 @@ class Relay(ABC):
                     self._release_confirmed()
                     self._send_to_session(response.raw, now)
             case AbortReceived(abort=abort):
-                self._set_outcome(f"aborted by {self._end_point_name} (source {abort.source}, reason {abort.reason})")
+                text = f"aborted by {self._end_point_name} (source {abort.source}, reason {abort.reason})"
+                self._set_outcome(text, EndCause.END_POINT_ABORTED)
                 self._abort_session(Aborted(source=abort.source, reason=abort.reason, text=self._outcome or ""), now)
             case ProtocolViolated(description=description):
                 if not self._is_requested:
                     self._observer.stranger_called(self.record, description)
-                self._set_outcome(f"aborted: {self._end_point_name} broke the protocol: {description}")
+                text = f"aborted: {self._end_point_name} broke the protocol: {description}"
+                self._set_outcome(text, EndCause.PROTOCOL_ERROR)
                 self._abort_session(Aborted(text=self._outcome or ""), now)
                 if self._from_session.inside_pdu:
                     self._reset_leg(now)
             case ConnectionLost(description=description):
                 if not self._lost_before_answer(description, now):
-                    self._set_outcome(f"connection to {self._end_point_name} lost: {description}")
+                    text = f"connection to {self._end_point_name} lost: {description}"
+                    self._set_outcome(text, EndCause.END_POINT_LOST)
                     self._abort_session(Aborted(text=self._outcome or ""), now)
             case TransportCloses():
                 self._close_due = True
@@ -305,7 +318,7 @@ class Relay(ABC):
             try:
                 self._passage.carry(event.data, event.marks, now, from_end_point=from_end_point)
             except RemoteProtocolError as error:
-                self._abort_both(f"aborted: {error}", now, reason=error.reason)
+                self._abort_both(f"aborted: {error}", EndCause.NOT_JUDGED, now, reason=error.reason)
 
     def _flush_passage(self, now: float, *, from_end_point: bool) -> bool:
         """Sends on what the passage holds; false if that must not pass, and the association was aborted."""
@@ -313,7 +326,7 @@ class Relay(ABC):
             try:
                 self._passage.flush(now, from_end_point=from_end_point)
             except RemoteProtocolError as error:
-                self._abort_both(f"aborted: {error}", now, reason=error.reason)
+                self._abort_both(f"aborted: {error}", EndCause.NOT_JUDGED, now, reason=error.reason)
                 return False
         return True
 
@@ -349,7 +362,7 @@ class Relay(ABC):
     def _release_confirmed(self) -> None:
         """An A-RELEASE-RP passed."""
         self._is_released = True
-        self._set_outcome("released")
+        self._set_outcome("released", EndCause.RELEASED)
         self._deadlines.pop(Timer.RELEASE, None)
 
     def _send_to_session(self, raw: bytes | memoryview, now: float) -> None:
@@ -361,14 +374,14 @@ class Relay(ABC):
             self.session.send_abort(aborted.detail(), now)
             self.session = None
 
-    def _abort_if_running(self, outcome: str, now: float) -> None:
+    def _abort_if_running(self, outcome: str, cause: EndCause, now: float) -> None:
         if not self._association.is_over:
-            self._abort_both(outcome, now)
+            self._abort_both(outcome, cause, now)
             self._process(now)
 
-    def _abort_both(self, outcome: str, now: float, *, source: int = 2, reason: int = 0) -> None:
+    def _abort_both(self, outcome: str, cause: EndCause, now: float, *, source: int = 2, reason: int = 0) -> None:
         """Aborts the leg and the session."""
-        self._set_outcome(outcome)
+        self._set_outcome(outcome, cause)
         self._abort_session(Aborted(source=source, reason=reason, text=outcome), now)
         self._abort_leg(source, reason, now)
 
@@ -446,7 +459,8 @@ class Relay(ABC):
             case Timer.ANSWER:
                 self._answer_overdue(now)
             case Timer.RELEASE:
-                self._abort_if_running(f"no A-RELEASE-RP within {self._settings.release_timeout:g} s", now)
+                text = f"no A-RELEASE-RP within {self._settings.release_timeout:g} s"
+                self._abort_if_running(text, EndCause.RELEASE_TIMEOUT, now)
             case Timer.IDLE:
                 self._idle_due(now)
             case Timer.FLUSH:
@@ -460,14 +474,14 @@ class Relay(ABC):
         if self._association.is_over:
             return
         if idle >= self._settings.idle_timeout:
-            self._abort_both(f"idle for {idle:.0f} s", now)
+            self._abort_both(f"idle for {idle:.0f} s", EndCause.IDLE, now)
         else:
             self._deadlines[Timer.IDLE] = self._last_activity + self._settings.idle_timeout
 
-    def _set_outcome(self, outcome: str) -> None:
+    def _set_outcome(self, outcome: str, cause: EndCause) -> None:
         """The first cause is the one that counts."""
         if self._outcome is None:
-            self._outcome = outcome
+            self._outcome, self._cause = outcome, cause
 
     @property
     def _end_point_name(self) -> str:
@@ -487,10 +501,14 @@ class Relay(ABC):
         if self.session is not None:
             self.session.send_end(now)
         self._forget_session_bytes(now)
+        self._say_ended(now)
+
+    def _say_ended(self, now: float) -> None:
         if self._is_requested and not self.record.refused:
             self._observer.association_ended(
                 self.record,
                 Ending(
+                    cause=self._cause,
                     outcome=self._outcome or "ended",
                     is_released=self._is_released,
                     services=() if self._passage is None else self._passage.summary(),

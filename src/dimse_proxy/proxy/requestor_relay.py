@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from dimse_proxy.proxy.admission import Admission, Applicant
-from dimse_proxy.proxy.hooks import AssociationRecord, Observer, Refusal
+from dimse_proxy.proxy.hooks import AssociationRecord, EndCause, Observer, Refusal
 from dimse_proxy.proxy.policy import AskedFor, Policy
 from dimse_proxy.proxy.ports import RequestorPort, SessionPort
 from dimse_proxy.proxy.refusals import RefusalCode, Refused, answer_of, tunnel_cause
@@ -102,7 +102,7 @@ class RequestorRelay(Relay):
                 self._release_confirmed()
                 self._association.send(raw, now)
             case _:
-                self._abort_both(f"the other side's proxy sent a PDU of type {raw[0]:02X}H", now)
+                self._abort_both(f"the other side's proxy sent a PDU of type {raw[0]:02X}H", EndCause.OTHER_PROXY, now)
 
     def _ask(self, request: AssociateRequest, now: float) -> None:
         """Sends the A-ASSOCIATE-RQ on, under the AE titles of the configuration."""
@@ -171,11 +171,11 @@ class RequestorRelay(Relay):
         )
 
     def _refused_by_other_side(self, refused: Refused, now: float) -> None:
-        self._set_outcome(f"given up at the other side: {refused.text}")
+        self._set_outcome(f"given up at the other side: {refused.text}", EndCause.OTHER_SIDE)
         self._abort_leg(2, 0, now)
 
     def _tunnel_failed(self, code: str, text: str, now: float) -> None:
-        self._set_outcome(f"session failed: {tunnel_cause(code, self.record.channel, text)}")
+        self._set_outcome(f"session failed: {tunnel_cause(code, self.record.channel, text)}", EndCause.TUNNEL)
         self._abort_leg(2, 0, now)
 
     def _answer_overdue(self, now: float) -> None:

@@ -112,6 +112,8 @@ class NatsConnection:
         self._pings: Final[set[asyncio.Task[float]]] = set()
         self._refusal = ""
         self._last_error: Exception | None = None
+        self.round_trip: float | None = None
+        """Of the last PING that was answered, seconds."""
         self.lost: Final[asyncio.Future[str]] = self._loop.create_future()
         """Done when the connection is over; its result says why."""
 
@@ -350,7 +352,8 @@ class NatsConnection:
         await self._outbox.join()
         await self._flush()
         self._signs_of_life += 1
-        return time.perf_counter() - start
+        self.round_trip = time.perf_counter() - start
+        return self.round_trip
 
     async def _send(self) -> None:
         """Publishes through nats-py, for WebSockets."""

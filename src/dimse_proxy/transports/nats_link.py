@@ -104,6 +104,11 @@ class NatsLink:
         return 0 if self._connection is None else self._connection.unsent
 
     @property
+    def round_trip(self) -> float | None:
+        """Seconds of the last PING that the server answered; None before there was one."""
+        return None if self._connection is None else self._connection.round_trip
+
+    @property
     def server(self) -> str:
         """The connected server's URL, without any secret; empty when not connected."""
         return "" if self._connection is None else self._connection.server.url

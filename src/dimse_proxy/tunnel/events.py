@@ -79,6 +79,12 @@ class Peer:
     last_seen: float
     sessions: int
     """Sessions that we share with it."""
+    in_flight: int = 0
+    """Bytes sent to it and not acknowledged."""
+    time: int | None = None
+    """Its wall clock at its last hello, milliseconds since 1970 UTC; None if it does not tell."""
+    round_trip: float | None = None
+    """Shortest one measured of late, seconds; None before there was data to measure with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +219,10 @@ class TunnelCounters:
     """Times that bytes were sent again because the peer asked for them."""
     resent_bytes: int = 0
     probes: int = 0
+    credit_stalls: int = 0
+    """Times that a session had sent all that its peer allows: it waits for the other side's end point."""
+    resumes: int = 0
+    """Sessions that went on after a reconnect of ours."""
     resets_sent: int = 0
     resets_received: int = 0
     forged: int = 0

@@ -44,6 +44,8 @@ class Hello:
     """Its public key of this epoch; None without a tunnel key."""
     number: int = 0
     """With a tunnel key: higher than that of every hello before."""
+    time: int | None = None
+    """Its wall clock, milliseconds since 1970 UTC, for people: nothing is decided by it."""
 
     @property
     def is_compatible(self) -> bool:
@@ -71,6 +73,8 @@ def encode_hello(hello: Hello) -> bytes:
         "window": hello.window,
         "share": hello.share,
     }
+    if hello.time is not None:
+        body["time"] = hello.time
     if hello.key is not None:
         body |= {"public_key": hello.key.hex(), "number": hello.number}
     return encode_body(body)
@@ -116,6 +120,7 @@ def decode_hello(payload: bytes) -> Hello:
         share=number(body, "share"),
         key=public_key(body) if "public_key" in body else None,
         number=number(body, "number") if "public_key" in body else 0,
+        time=number(body, "time") if "time" in body else None,
     )
 
 

@@ -140,6 +140,9 @@ class PeerState:
             compatible=hello is None or hello.is_compatible,
             last_seen=self.last_seen,
             sessions=len(self.sessions),
+            in_flight=self.in_flight,
+            time=None if hello is None else hello.time,
+            round_trip=self.pace.round_trip,
         )
 
     def reconnected(self) -> None:

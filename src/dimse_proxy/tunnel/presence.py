@@ -132,6 +132,7 @@ class Presence:
                 share=self._share,
                 key=None if keyring is None else keyring.public,
                 number=0 if keyring is None else keyring.next_number(),
+                time=None if identity.wall_clock is None else identity.wall_clock(),
             )
         )
         return hello if keyring is None else add_codes(hello, keyring.sign(channel, hello))

@@ -160,6 +160,8 @@ class Sender:
         if is_marked:
             pace.start(self._session, end, peer.in_flight, now)
         peer.in_flight += end - offset
+        if end == queue.limit:
+            self._context.counters.credit_stalls += 1
         if self.armed is None:
             self._watch(now)
         self._note_room()

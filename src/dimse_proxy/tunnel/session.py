@@ -177,6 +177,7 @@ class Session:
         if self.opening is not None:
             self.opening.reconnected(now)
         else:
+            self._context.counters.resumes += 1
             self.sender.reconnected(now)
 
     def reset(self, seen: int, now: float) -> None:

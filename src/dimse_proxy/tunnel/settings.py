@@ -3,6 +3,7 @@
 Nothing here reads the environment: `config` does, and passes the values on.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,6 +30,8 @@ class TunnelIdentity:
     """Version of the program, for the other side's log."""
     accepts: bool = True
     """False: present, but never picked for an open."""
+    wall_clock: Callable[[], int] | None = None
+    """Milliseconds since 1970 UTC, told in every hello; None to tell nothing."""
 
     def __post_init__(self) -> None:
         for name in (self.channel, self.instance):

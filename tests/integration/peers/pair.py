@@ -149,6 +149,7 @@ class Pair:
             "DIMSE_CALLING_AE": "original",
             "DIMSE_CONFIG_PATH": str(self.folder / "no-dimse-config"),
             "DIMSE_LOG_FORMAT": "json",
+            "DIMSE_HTTP_PORT": "",
             "DIMSE_GRACE_TIMEOUTSECONDS": str(GRACE_SECONDS),
         }
         if target is not None:

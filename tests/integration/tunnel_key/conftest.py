@@ -34,6 +34,7 @@ def two_proxies(
             "DIMSE_NATS_SUBJECT_CHANNEL": channel,
             "DIMSE_HOST": LOOPBACK,
             "DIMSE_PORT": str(free_port()),
+            "DIMSE_HTTP_PORT": "",
             "DIMSE_AE": "*",
             "DIMSE_CALLING_AE": "original",
             "DIMSE_CONFIG_PATH": str(folder / "no-dimse-config"),

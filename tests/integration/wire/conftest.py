@@ -331,6 +331,7 @@ def lone_proxy(tmp_path: Path) -> Iterator[Callable[..., Proxy]]:
             "DIMSE_NATS_SUBJECT_CHANNEL": "A",
             "DIMSE_HOST": LOOPBACK,
             "DIMSE_PORT": str(free_port()),
+            "DIMSE_HTTP_PORT": "",
             "DIMSE_AE": "*",
             "DIMSE_CONFIG_PATH": str(tmp_path / "no-dimse-config"),
         }

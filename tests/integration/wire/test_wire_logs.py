@@ -199,6 +199,7 @@ def proxy_environment(folder: Path) -> dict[str, str]:
         "DIMSE_NATS_URL": f"{LOOPBACK}:{free_port()}",
         "DIMSE_HOST": LOOPBACK,
         "DIMSE_PORT": str(free_port()),
+        "DIMSE_HTTP_PORT": "",
         "DIMSE_CONFIG_PATH": str(folder / "no-dimse-config"),
         "TERM": "xterm",
     }

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from dimse_proxy.cli.config import describe_contexts, rows_of, run, written
+from dimse_proxy.cli.config import describe_contexts, rows_of, run
 from dimse_proxy.config.contexts import ContextFilter, Service, UidList
 from dimse_proxy.config.settings import FIELD_OF, load_settings, review_settings
+from dimse_proxy.config.shown import written
 from dimse_proxy.config.values import EVERY_NETWORK
 
 

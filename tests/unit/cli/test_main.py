@@ -47,7 +47,7 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 def test_help_names_every_subcommand(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert start(monkeypatch, "--help") == 0
     shown = capsys.readouterr().out
-    assert [name for name in ("run", "demo", "echo", "config") if name not in shown] == []
+    assert [name for name in ("run", "demo", "echo", "config", "doctor", "top") if name not in shown] == []
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,10 @@ def test_help_names_every_subcommand(monkeypatch: pytest.MonkeyPatch, capsys: py
         (["config", "--env-file", "a.env"], {"env_file": Path("a.env")}),
         (["echo"], {"env_file": None, "called": None}),
         (["echo", "--env-file", "a.env", "--called", "PACS"], {"env_file": Path("a.env"), "called": "PACS"}),
+        (["doctor"], {"env_file": None, "as_json": False}),
+        (["doctor", "--json", "--env-file", "a.env"], {"env_file": Path("a.env"), "as_json": True}),
+        (["top"], {"env_file": None, "url": None, "once": False}),
+        (["top", "--once", "--url", "http://a"], {"env_file": None, "url": "http://a", "once": True}),
         (["demo"], {"keep": False}),
         (["demo", "--keep"], {"keep": True}),
     ],
@@ -76,7 +80,7 @@ def test_what_a_subcommand_is_handed(
     assert arguments[0] == "demo" or environ["DIMSE_AE"] == "PACS"
 
 
-@pytest.mark.parametrize("name", ["config", "echo", "demo"])
+@pytest.mark.parametrize("name", ["config", "echo", "demo", "doctor", "top"])
 @pytest.mark.parametrize("code", [0, 1])
 def test_the_exit_code_is_that_of_the_subcommand(monkeypatch: pytest.MonkeyPatch, name: str, code: int) -> None:
     Subcommand(monkeypatch, name, code)

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from dimse_proxy.cli.config import written
 from dimse_proxy.config.settings import FIELD_OF, SECRETS, Settings, load_settings
+from dimse_proxy.config.shown import written
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
 COMPANIONS = {

@@ -6,7 +6,7 @@ import structlog
 from dimse_proxy.dimse.command_set import CommandSet
 from dimse_proxy.dimse.tracking import MessageTracker
 from dimse_proxy.observability.association_log import AssociationLog, describe_message
-from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal, Side, observers
+from dimse_proxy.proxy.hooks import AssociationRecord, EndCause, Ending, Refusal, Side, observers
 from dimse_proxy.upper_layer.codec import decode_pdu
 from dimse_proxy.upper_layer.events import CommandFragment, DataSetEnd
 from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest, ContextResult
@@ -61,7 +61,9 @@ def test_one_line_for_an_association_that_ended(lines: list[dict[str, object]]) 
     tracker.observe(CommandFragment(context_id=1, data=STORE_RQ.encode(), is_last=True), from_requestor=True, now=1.0)
     tracker.observe(DataSetEnd(context_id=1, length=524288), from_requestor=True, now=1.0)
     tracker.observe(CommandFragment(context_id=1, data=STORE_RSP.encode(), is_last=True), from_requestor=False, now=1.1)
-    ending = Ending(outcome="released", is_released=True, services=tracker.summary(), duration=1.23456)
+    ending = Ending(
+        cause=EndCause.RELEASED, outcome="released", is_released=True, services=tracker.summary(), duration=1.23456
+    )
     observers([AssociationLog()]).association_ended(record(), ending)
     (line,) = lines
     assert line["event"] == "association ended"
@@ -72,7 +74,9 @@ def test_one_line_for_an_association_that_ended(lines: list[dict[str, object]]) 
 
 
 def test_an_association_that_was_not_released_is_a_warning(lines: list[dict[str, object]]) -> None:
-    ending = Ending(outcome="connection lost", is_released=False, services=(), duration=1.0)
+    ending = Ending(
+        cause=EndCause.END_POINT_LOST, outcome="connection lost", is_released=False, services=(), duration=1.0
+    )
     observers([AssociationLog()]).association_ended(record(), ending)
     assert lines[0]["level"] == "warning"
     assert lines[0]["services"] == "none"

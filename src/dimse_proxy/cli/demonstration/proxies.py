@@ -126,6 +126,7 @@ class ProxyPair:
                 "DIMSE_CALLING_AE": "original",
                 "DIMSE_GRACE_TIMEOUTSECONDS": str(_GRACE),
                 "DIMSE_LOG_FORMAT": "text",
+                "DIMSE_HTTP_PORT": "",
             }
             with held_back():
                 self._proxies.append(ProxyProcess(name, folder, {**common, **settings}, arguments))

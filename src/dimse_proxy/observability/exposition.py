@@ -1,0 +1,309 @@
+"""Metrics in Prometheus' text format: names, help and labels of what `counts` counted and of what the parts say now.
+
+The only module that knows prometheus-client, and it is imported with the HTTP listener. It reads; it counts nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from dimse_proxy.observability.counts import Counts, Histogram
+from dimse_proxy.observability.health import Health
+from dimse_proxy.proxy.hooks import Side
+from dimse_proxy.tunnel.events import Peer, TunnelCounters
+
+PREFIX: Final = "dimse_proxy_"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_DISCARDED: Final = {
+    "bad_subjects": "bad-subject",
+    "bad_frames": "bad-frame",
+    "unknown_versions": "unknown-version",
+    "bad_hellos": "bad-hello",
+    "stale_epochs": "stale-epoch",
+    "strangers": "stranger",
+    "unknown_sessions": "unknown-session",
+    "forged_offsets": "forged-offset",
+    "beyond_limit": "beyond-limit",
+    "duplicates": "duplicate",
+    "forged": "forged",
+    "replayed": "replayed",
+    "mismatches": "key-mismatch",
+}
+"""Counters of the tunnel that count messages which were not used, and the value of the label `reason` of each."""
+
+_TUNNEL: Final = {
+    "gaps": "Times that bytes were found to be missing, and asked for.",
+    "resends": "Times that bytes were sent again because the peer asked for them.",
+    "resent_bytes": "Bytes that were sent again.",
+    "probes": "Times that a peer was asked what it has, because nothing moved.",
+    "credit_stalls": "Times that a session had sent all that its peer allows.",
+    "resumes": "Sessions that went on after a reconnect of this proxy.",
+    "resets_sent": "Messages that told a peer of sessions which are not known here.",
+    "resets_received": "Messages of a peer about sessions which are not known there.",
+}
+
+
+class TunnelNumbers(Protocol):
+    """What is read of the tunnel."""
+
+    @property
+    def counters(self) -> TunnelCounters:
+        """Only ever grow."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Messages can be sent."""
+
+    def peers(self) -> tuple[Peer, ...]:
+        """Who is known."""
+
+    def sessions(self) -> tuple[object, ...]:
+        """Those that are not over."""
+
+
+class NatsNumbers(Protocol):
+    """What is read of the connection to NATS."""
+
+    @property
+    def server(self) -> str:
+        """URL; empty when not connected."""
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes; 0 when not connected."""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes."""
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where the numbers come from."""
+
+    counts: Counts
+    health: Health
+    tunnel: TunnelNumbers
+    nats: NatsNumbers
+    build: Mapping[str, str]
+    """Labels of `dimse_proxy_build_info`."""
+
+
+class Exposition(Collector):
+    """All metrics of one process, in a registry of its own."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources: Final = sources
+        self._registry: Final = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        """Return what a scrape gets."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family; all of them are there from the start, with zeros where the labels are known."""
+        yield from self._process()
+        yield from self._associations()
+        yield from self._messages()
+        yield from self._tunnel()
+        yield from self._nats()
+
+    def _process(self) -> Iterator[Metric]:
+        build, health = self._sources.build, self._sources.health
+        info = GaugeMetricFamily(f"{PREFIX}build_info", "What this process is; always 1.", labels=tuple(build))
+        info.add_metric(tuple(build.values()), 1)
+        yield info
+        yield _gauge("ready", "Whether an association would be carried now: 1 or 0.", not health.reasons)
+        target = GaugeMetricFamily(
+            f"{PREFIX}target_reachable", "Whether the target could be had when it was asked last; absent before."
+        )
+        if health.is_target_known:
+            target.add_metric((), health.target_trouble is None)
+        yield target
+
+    def _associations(self) -> Iterator[Metric]:
+        counts = self._sources.counts
+        active = Counter(record.side for record in counts.active.values())
+        gauge = GaugeMetricFamily(
+            f"{PREFIX}associations_active", "Associations that were asked for and are not over.", labels=("side",)
+        )
+        for side in Side:
+            gauge.add_metric((str(side),), active[side])
+        yield gauge
+        yield _counter(
+            "associations_requested",
+            "Associations that were asked for.",
+            ("side",),
+            {(str(side),): counts.requested[side] for side in Side},
+        )
+        yield _counter(
+            "associations_established",
+            "Associations that were answered with an A-ASSOCIATE-AC.",
+            ("side",),
+            {(str(side),): counts.established[side] for side in Side},
+        )
+        yield _counter(
+            "associations_refused",
+            "Associations that were refused, by the A-ASSOCIATE-RJ and the proxy's own code.",
+            ("side", "result", "source", "reason", "code"),
+            counts.refused,
+        )
+        yield _counter(
+            "associations_ended",
+            "Associations that are over, by what ended them; released is the good one.",
+            ("side", "cause"),
+            {(side, "released"): 0 for side in Side} | dict(counts.ended),
+        )
+        yield _histogram(
+            "association_duration_seconds",
+            "From the request to the end of an association.",
+            ("side",),
+            {(str(side),): histogram for side, histogram in counts.durations.items()},
+        )
+        yield _histogram(
+            "association_establishment_seconds",
+            "From the request to its acceptance. Side requestor: waiting for the target. Side acceptor: that, and the "
+            "tunnel.",
+            ("side",),
+            {(str(side),): histogram for side, histogram in counts.establishments.items()},
+        )
+        yield _counter(
+            "connections_without_association",
+            "Connections that never asked for an association.",
+            ("kind",),
+            {(kind,): counts.without_association[kind] for kind in ("idle", "turned-away", "not-dicom")},
+        )
+
+    def _messages(self) -> Iterator[Metric]:
+        counts = self._sources.counts
+        labels = ("service", "direction")
+        yield _counter("requests", "DIMSE requests that passed as a whole.", labels, counts.requests)
+        yield _counter(
+            "responses",
+            "DIMSE responses that passed as a whole, by class of their status.",
+            (*labels, "status"),
+            counts.responses,
+        )
+        yield _counter("data_set_bytes", "Bytes of data sets that passed.", labels, counts.data_set_bytes)
+        yield _counter(
+            "p_data_bytes",
+            "Bytes of P-DATA-TF PDUs that passed, running associations included.",
+            ("direction",),
+            {(direction,): count for direction, count in counts.p_data_bytes().items()},
+        )
+        yield _counter(
+            "operations_refused",
+            "Requests that DIMSE_ALLOWED_OPERATIONS_IN or _OUT does not allow.",
+            labels,
+            counts.operations_refused,
+        )
+        yield _histogram(
+            "response_seconds",
+            "From a request to its response. Waited for the end point: of this side's own network. Waited for the "
+            "tunnel: for the other side, its end point included.",
+            ("service", "waited_for"),
+            counts.response_times,
+        )
+
+    def _tunnel(self) -> Iterator[Metric]:
+        tunnel, counts = self._sources.tunnel, self._sources.counts
+        peers, counters = tunnel.peers(), tunnel.counters
+        states = Counter(_state_of(peer) for peer in peers)
+        gauge = GaugeMetricFamily(f"{PREFIX}tunnel_peers", "Proxies of the other side.", labels=("state",))
+        for state in ("present", "silent", "going-away", "incompatible"):
+            gauge.add_metric((state,), states[state])
+        yield gauge
+        yield _gauge("tunnel_sessions", "Sessions that are not over.", len(tunnel.sessions()))
+        yield _gauge(
+            "tunnel_in_flight_bytes", "Bytes sent and not acknowledged.", sum(peer.in_flight for peer in peers)
+        )
+        trips = [peer.round_trip for peer in peers if peer.round_trip is not None]
+        yield _gauge(
+            "tunnel_round_trip_seconds",
+            "Shortest round trip to a peer, the longest of all peers; absent before there was data.",
+            max(trips, default=None),
+        )
+        for name, text in _TUNNEL.items():
+            yield _counter(f"tunnel_{name}", text, (), {(): getattr(counters, name)})
+        yield _counter(
+            "tunnel_discarded",
+            "Messages that were received and not used.",
+            ("reason",),
+            {(reason,): getattr(counters, name) for name, reason in _DISCARDED.items()},
+        )
+        yield _counter("tunnel_peers_appeared", "Peers that came, or came back.", (), {(): counts.peers_appeared})
+        yield _counter(
+            "tunnel_peers_lost",
+            "Peers that fell silent or were lost.",
+            ("code",),
+            {(code,): count for code, count in counts.peers_lost.items()},
+        )
+
+    def _nats(self) -> Iterator[Metric]:
+        nats, counts = self._sources.nats, self._sources.counts
+        yield _gauge("nats_connected", "Whether NATS is connected: 1 or 0.", self._sources.tunnel.is_connected)
+        server = GaugeMetricFamily(
+            f"{PREFIX}nats_server_info", "The server of NATS that is connected; always 1.", labels=("server",)
+        )
+        if nats.server:
+            server.add_metric((nats.server,), 1)
+        yield server
+        yield _gauge("nats_max_payload_bytes", "Longest message that the server takes.", nats.max_payload)
+        yield _gauge("nats_unsent_bytes", "Bytes published that have not left this process.", nats.unsent)
+        yield _gauge(
+            "nats_round_trip_seconds", "Of the last PING, behind what was published before it.", nats.round_trip
+        )
+        yield _counter("nats_connections", "Connections that were made.", (), {(): counts.nats_connections})
+        reconnects = max(0, counts.nats_connections - 1)
+        yield _counter("nats_reconnects", "Connections that were made after the first one.", (), {(): reconnects})
+        yield _counter("nats_disconnections", "Connections that were lost.", (), {(): counts.nats_disconnections})
+        yield _counter(
+            "nats_errors",
+            "Troubles with NATS; fatal ones stay until somebody changes a secret or a permission.",
+            ("fatal",),
+            {(str(fatal).lower(),): counts.nats_errors[fatal] for fatal in (False, True)},
+        )
+
+
+def _state_of(peer: Peer) -> str:
+    if not peer.present:
+        return "silent"
+    if peer.going_away:
+        return "going-away"
+    return "present" if peer.compatible else "incompatible"
+
+
+def _gauge(name: str, text: str, value: float | None) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(PREFIX + name, text)
+    if value is not None:
+        gauge.add_metric((), value)
+    return gauge
+
+
+def _counter(name: str, text: str, labels: Iterable[str], values: Mapping[Any, int]) -> CounterMetricFamily:
+    counter = CounterMetricFamily(PREFIX + name, text, labels=tuple(labels))
+    for key, value in values.items():
+        counter.add_metric(tuple(map(str, key)), value)
+    return counter
+
+
+def _histogram(name: str, text: str, labels: Iterable[str], values: Mapping[Any, Histogram]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(PREFIX + name, text, labels=tuple(labels))
+    for key, histogram in values.items():
+        family.add_metric(key, buckets=histogram.cumulative(), sum_value=histogram.sum)
+    return family

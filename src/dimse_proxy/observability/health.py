@@ -1,0 +1,137 @@
+"""Whether this process is ready for associations, and if not, why: listening, NATS connected, a peer there.
+
+It asks when it is asked; it remembers only what NATS said last. Being alive is for `http` to say, by answering.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from dimse_proxy.observability.listener import Listener
+from dimse_proxy.proxy.hooks import AssociationRecord, Refusal, Side
+from dimse_proxy.proxy.refusals import RefusalCode, tunnel_cause
+from dimse_proxy.tunnel.events import Peer
+from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest, ContextResult
+
+
+class TunnelView(Protocol):
+    """What is asked of the tunnel."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Messages can be sent."""
+
+    def peers(self) -> tuple[Peer, ...]:
+        """Who is known."""
+
+
+_TARGET_CODES: Final = frozenset(
+    {RefusalCode.TARGET_UNREACHABLE, RefusalCode.TARGET_TIMEOUT, RefusalCode.TARGET_CLOSED}
+)
+
+
+class Health(Listener):
+    """Of one process."""
+
+    def __init__(self, tunnel: TunnelView, channel: str, *, has_target: bool) -> None:
+        """Begin before the listener is open.
+
+        Args:
+            tunnel: of this process.
+            channel: of the other side.
+            has_target: there is an AE that associations from the other side go to.
+        """
+        self.is_listening = False
+        self.is_stopping = False
+        self.target_trouble: str | None = None
+        """Why the target could not be had when it was asked last; None when it could, or never was."""
+        self.is_target_known = False
+        """The target was asked at least once."""
+        self.nats_trouble = "not connected yet"
+        """What NATS, or the loss of it, said last; empty while connected."""
+        self._tunnel: Final = tunnel
+        self._channel: Final = channel
+        self.has_target = has_target
+        self._refused_peer = ""
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Return what is in the way of an association, a word and a sentence each; empty when ready."""
+        reasons: dict[str, str] = {}
+        if not self.is_listening:
+            reasons["listener"] = "the DICOM listener is not open"
+        if self.is_stopping:
+            reasons["stopping"] = "this proxy is shutting down and refuses new associations"
+        if not self._tunnel.is_connected:
+            reasons["nats"] = f"NATS: {self.nats_trouble}"
+        elif trouble := self.peer_trouble():
+            reasons["peer"] = trouble
+        return reasons
+
+    def peer_trouble(self) -> str | None:
+        """Why no peer can be asked for an association; None if one can."""
+        peers = [peer for peer in self._tunnel.peers() if peer.channel == self._channel]
+        if any(is_usable(peer) for peer in peers):
+            return None
+        present = [peer for peer in peers if peer.present]
+        if any(peer.going_away for peer in present):
+            return f"every proxy on channel {self._channel} is shutting down"
+        if any(not peer.compatible for peer in present):
+            return f"the proxies on channel {self._channel} speak other versions of the tunnel's protocol"
+        if silent := [peer.instance for peer in peers if not peer.present]:
+            return f"the proxy on channel {self._channel} is not heard any more ({', '.join(silent[:5])})"
+        return self._refused_peer or f"no proxy is present on channel {self._channel}"
+
+    # `proxy.hooks.Observer`
+
+    def association_refused(self, record: AssociationRecord, refusal: Refusal) -> None:
+        """Only what says something about the target; a rejection is an answer, so the target is there."""
+        if record.side is not Side.REQUESTOR:
+            return
+        if refusal.code in _TARGET_CODES:
+            self.target_said(refusal.cause)
+        elif refusal.code == RefusalCode.TARGET_REJECTED:
+            self.target_said(None)
+
+    def association_accepted(
+        self,
+        record: AssociationRecord,
+        accept: AssociateAccept,
+        request: AssociateRequest,
+        refused: Sequence[ContextResult],
+    ) -> None:
+        """The target is there."""
+        if record.side is Side.REQUESTOR:
+            self.target_said(None)
+
+    def target_said(self, trouble: str | None) -> None:
+        """The target was asked: what was wrong, or None."""
+        self.is_target_known = True
+        self.target_trouble = trouble
+
+    # `proxy.exchange.PeerObserver`
+
+    def nats_connected(self, server: str, max_payload: int) -> None:
+        """All is well."""
+        self.nats_trouble = ""
+
+    def nats_disconnected(self, reason: str) -> None:
+        """The reason stands until something newer is known."""
+        self.nats_trouble = reason
+
+    def nats_error(self, text: str, fatal: bool) -> None:
+        """Why it cannot be reached; while connected it is about one message, and for the log."""
+        if not self._tunnel.is_connected:
+            self.nats_trouble = text
+
+    def peer_appeared(self, channel: str, instance: str, version: str) -> None:
+        """Whoever was refused is not the whole story any more."""
+        self._refused_peer = ""
+
+    def peer_refused(self, channel: str, instance: str, code: str) -> None:
+        """Kept for the sentence that says why nobody can be asked."""
+        self._refused_peer = tunnel_cause(code, channel, "")
+
+
+def is_usable(peer: Peer) -> bool:
+    """Whether a peer can be asked for an association now; one that is full can be, a little later."""
+    return peer.present and peer.accepts and peer.compatible and not peer.going_away

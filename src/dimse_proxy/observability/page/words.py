@@ -1,0 +1,37 @@
+"""Numbers as people read them: bytes, seconds, times. Used by the page and by `dimse-proxy top`."""
+
+from datetime import datetime
+from typing import Final
+
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def in_bytes(count: float) -> str:
+    """Return `0 B`, `512 kB`, `1.5 MB`: powers of 1000."""
+    value, unit = float(count), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    digits = 1 if unit and value < 99.95 else 0
+    return f"{value:.{digits}f} {_UNITS[unit]}"
+
+
+def in_seconds(seconds: float) -> str:
+    """Return `0.4 ms`, `35 ms`, `2.1 s`, `3 min 20 s`, `5 h 12 min`, `3 d 4 h`."""
+    if seconds < 0.01:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def in_time(moment: datetime) -> str:
+    """Return the time of the day, with the date before it when that is not today."""
+    today = datetime.now(moment.tzinfo).date()
+    return moment.strftime("%H:%M:%S" if moment.date() == today else "%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,217 @@
+"""What the API says, as values that JSON has: made of the live state, the health and the parts, when it is asked for.
+
+Read-only. The names of the keys are part of the API (`docs/observability.md`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dimse_proxy.observability.exposition import NatsNumbers, TunnelNumbers
+from dimse_proxy.observability.health import Health, is_usable
+from dimse_proxy.observability.state import BIN_SECONDS, Ended, Live, LiveState, bytes_out_and_in
+from dimse_proxy.proxy.hooks import Side
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What this process is; nothing of it changes."""
+
+    version: str
+    instance: str
+    channel: str
+    peer_channel: str
+    listens_on: str
+    titles: Sequence[str]
+    target: str
+    """`TITLE@host:port`; empty for none."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    settings: Sequence[tuple[str, str, str]] = ()
+    """Variable, value (masked), where it came from."""
+    nats_servers: Sequence[str] = ()
+    limit: int = 0
+    """Associations at the same time; 0 for no limit."""
+    can_act: bool = False
+    """There is a token, so who has it can abort an association and test the target."""
+
+
+class Snapshot:
+    """Makes the values."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        state: LiveState,
+        health: Health,
+        tunnel: TunnelNumbers,
+        nats: NatsNumbers,
+        totals: Callable[[], Mapping[str, int]],
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            identity: of this process.
+            state: live associations and the last ended ones.
+            health: ready or not.
+            tunnel: peers and sessions.
+            nats: the connection.
+            totals: associations requested, established, refused and ended so far.
+            clock: seconds, that of `AssociationRecord.started`.
+            wall_clock: seconds since the epoch.
+        """
+        self.identity: Final = identity
+        self.state: Final = state
+        self._health: Final = health
+        self._tunnel: Final = tunnel
+        self._nats: Final = nats
+        self._totals: Final = totals
+        self._clock: Final = clock
+        self._wall_clock: Final = wall_clock
+        self._started: Final = wall_clock()
+
+    def ready(self) -> Json:
+        """Return whether an association would be carried now, and why not."""
+        reasons = dict(self._health.reasons)
+        return {"ready": not reasons, "reasons": reasons}
+
+    def status(self) -> Json:
+        """Return the state of the parts."""
+        identity, health = self.identity, self._health
+        now = self._wall_clock()
+        sides = [live.record.side for live in self.state.live.values()]
+        out, into = self.state.rate
+        return {
+            **self.ready(),
+            "version": identity.version,
+            "instance": identity.instance,
+            "channel": identity.channel,
+            "peer_channel": identity.peer_channel,
+            "time": now,
+            "started": self._started,
+            "uptime": now - self._started,
+            "can_act": identity.can_act,
+            "listener": {"listening": health.is_listening, "address": identity.listens_on},
+            "nats": {
+                "connected": self._tunnel.is_connected,
+                "server": self._nats.server,
+                "servers": list(identity.nats_servers),
+                "max_payload": self._nats.max_payload,
+                "round_trip": self._nats.round_trip,
+                "reason": None if self._tunnel.is_connected else health.nats_trouble,
+            },
+            "peers": {
+                "usable": health.peer_trouble() is None,
+                "reason": health.peer_trouble(),
+                "list": self._peers(),
+            },
+            "target": {
+                "configured": health.has_target,
+                "address": identity.target,
+                "reachable": health.target_trouble is None if health.is_target_known else None,
+                "reason": health.target_trouble,
+            },
+            "associations": {
+                "active": len(sides),
+                "accepted_here": sides.count(Side.ACCEPTOR),
+                "requested_here": sides.count(Side.REQUESTOR),
+                "limit": identity.limit or None,
+                **self._totals(),
+            },
+            "rate": {"out": out, "in": into},
+        }
+
+    def live(self, most: int | None = None) -> list[Json]:
+        """Return the live associations, the newest first; at most `most`."""
+        lives = list(self.state.live.values())[::-1]
+        return [self._live(live) for live in lives[:most]]
+
+    def ended(self) -> list[Json]:
+        """Return the last ended associations, the newest first."""
+        return [self._ended(ended) for ended in reversed(self.state.ended)]
+
+    def throughput(self) -> Json:
+        """Return bytes a second in each direction, the oldest first."""
+        points = list(self.state.throughput.points)
+        return {"seconds": BIN_SECONDS, "out": [out for out, _ in points], "in": [into for _, into in points]}
+
+    def routes(self) -> list[Json]:
+        """Return what goes where."""
+        identity = self.identity
+        there = f"channel {identity.peer_channel}, the target of its proxy"
+        titles = ", ".join("any AE title" if title == "*" else title for title in identity.titles)
+        routes = [{"from": f"local network, {identity.listens_on}", "called": titles, "to": there}]
+        routes += [
+            {"from": f"local network, {identity.listens_on}", "called": alias, "to": f"{asker} at {there}"}
+            for asker, alias in identity.aliases.items()
+        ]
+        target = identity.target or "refused: there is no target (DIMSE_TARGET_HOST)"
+        return [*routes, {"from": f"channel {identity.peer_channel}", "called": "any AE title", "to": target}]
+
+    def settings(self) -> list[Json]:
+        """Return every setting, secrets masked."""
+        return [{"variable": name, "value": value, "from": origin} for name, value, origin in self.identity.settings]
+
+    def _peers(self) -> list[Json]:
+        now = self._clock()
+        return [
+            {
+                "channel": peer.channel,
+                "instance": peer.instance,
+                "version": peer.version,
+                "usable": is_usable(peer),
+                "present": peer.present,
+                "going_away": peer.going_away,
+                "compatible": peer.compatible,
+                "associations": peer.load,
+                "limit": peer.limit,
+                "sessions": peer.sessions,
+                "in_flight": peer.in_flight,
+                "round_trip": peer.round_trip,
+                "heard": max(0.0, now - peer.last_seen),
+            }
+            for peer in self._tunnel.peers()
+            if peer.accepts
+        ]
+
+    def _live(self, live: Live) -> Json:
+        record = live.record
+        return {
+            **_described(live),
+            "state": "open" if record.established is not None else "asking",
+            "rate": live.rate,
+            "age": max(0.0, self._clock() - record.started),
+        }
+
+    def _ended(self, ended: Ended) -> Json:
+        return {
+            **_described(ended.live),
+            "ended": ended.at,
+            "duration": ended.duration,
+            "outcome": ended.outcome,
+            "cause": ended.cause,
+            "code": ended.code,
+        }
+
+
+def _described(live: Live) -> Json:
+    record = live.record
+    out, into = bytes_out_and_in(record)
+    return {
+        "number": live.number,
+        "session": record.session,
+        "side": str(record.side),
+        "calling": record.calling,
+        "called": record.called,
+        "peer": record.peer,
+        "target": record.target,
+        "services": dict(live.services),
+        "failures": live.failures,
+        "operations_refused": dict(record.operations_refused),
+        "bytes_out": out,
+        "bytes_in": into,
+    }

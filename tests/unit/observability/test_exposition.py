@@ -1,0 +1,154 @@
+"""The metrics by the conventions, and everything in deploy/ that asks for one against those that exist."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from dimse_proxy.observability.exposition import Exposition, Sources
+from dimse_proxy.proxy.hooks import EndCause, Side
+from tests.unit.observability.watching import (
+    ACCEPT,
+    REQUEST,
+    STORE_RQ,
+    STORE_RSP,
+    Stage,
+    ending,
+    message,
+    peer,
+    record,
+    refusal,
+)
+
+DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "observability.md"
+NAME = re.compile(r"\b(?:dimse_proxy|process|python)_\w+")
+
+
+def busy() -> Stage:
+    """Something of everything has happened."""
+    stage = Stage()
+    counts = stage.counts
+    asked = stage.ask(established=100.1)
+    counts.association_accepted(asked, ACCEPT, REQUEST, ())
+    counts.message_seen(asked, message(STORE_RQ, from_requestor=True, length=9))
+    counts.message_seen(asked, message(STORE_RSP, from_requestor=False, duration=0.2))
+    counts.operation_refused(asked, "N-DELETE", from_end_point=True)
+    stage.end(asked, ending(EndCause.IDLE))
+    stage.end(record(Side.REQUESTOR), refusal())
+    stage.health.target_said(None)
+    stage.tunnel.known += [
+        peer(instance="b2", round_trip=0.5, in_flight=10),
+        peer(instance="b3", present=False),
+        peer(instance="b4", going_away=True),
+        peer(instance="b5", compatible=False),
+    ]
+    counts.peer_lost("B", "b3", "silent")
+    counts.nats_connected("nats", 1)
+    return stage
+
+
+def exposed(stage: Stage) -> str:
+    sources = Sources(
+        counts=stage.counts,
+        health=stage.health,
+        tunnel=stage.tunnel,
+        nats=stage.nats,
+        build={"version": "0.1.0", "channel": "A"},
+    )
+    return Exposition(sources).text().decode()
+
+
+def samples(text: str) -> dict[str, set[str]]:
+    """Name of each sample -> names of its labels."""
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+def test_names_follow_the_conventions() -> None:
+    families = [each for each in text_string_to_metric_families(exposed(busy())) if each.name.startswith("dimse_")]
+    assert len(families) > 30
+    for family in families:
+        assert family.documentation.endswith("."), family.name
+        assert not family.name.endswith(("_count", "_sum", "_ms", "_milliseconds"))
+        for sample in family.samples:
+            assert (family.type == "counter") is sample.name.endswith("_total"), sample.name
+
+
+def test_values_are_those_that_were_counted() -> None:
+    text = exposed(busy())
+    for line in (
+        "dimse_proxy_ready 1.0",
+        "dimse_proxy_target_reachable 1.0",
+        'dimse_proxy_associations_refused_total{code="limit",reason="2",result="2",side="requestor",source="3"} 1.0',
+        'dimse_proxy_associations_ended_total{cause="idle",side="acceptor"} 1.0',
+        'dimse_proxy_associations_ended_total{cause="released",side="acceptor"} 0.0',
+        'dimse_proxy_responses_total{direction="in",service="C-STORE",status="failure"} 1.0',
+        'dimse_proxy_response_seconds_bucket{le="0.25",service="C-STORE",waited_for="tunnel"} 1.0',
+        'dimse_proxy_tunnel_peers{state="present"} 2.0',
+        'dimse_proxy_tunnel_peers{state="going-away"} 1.0',
+        "dimse_proxy_tunnel_in_flight_bytes 10.0",
+        "dimse_proxy_tunnel_round_trip_seconds 0.5",
+        'dimse_proxy_nats_server_info{server="nats://nats:4222"} 1.0',
+        "dimse_proxy_nats_reconnects_total 0.0",
+    ):
+        assert f"\n{line}\n" in text, line
+
+
+def test_without_nats_or_news_there_are_no_invented_values() -> None:
+    stage = Stage()
+    stage.nats.server, stage.nats.round_trip = "", None
+    stage.tunnel.is_connected = False
+    text = exposed(stage)
+    assert "dimse_proxy_nats_server_info{" not in text
+    assert "\ndimse_proxy_target_reachable " not in text
+    assert "\ndimse_proxy_nats_round_trip_seconds " not in text
+    assert "\ndimse_proxy_ready 0.0\n" in text
+
+
+def expressions() -> list[str]:
+    dashboard = json.loads((DEPLOY / "grafana" / "dimse-proxy.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    asked += [each["query"] for each in dashboard["templating"]["list"] if each["type"] == "query"]
+    # The text of each rule, without a parser for YAML: from `expr:` to the next key.
+    rules = (DEPLOY / "prometheus" / "alerts.yaml").read_text()
+    asked += re.findall(r"expr: (.*?)\n        (?:for|labels):", rules, re.DOTALL)
+    return asked
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
+    known = samples(exposed(busy()))
+    asked = expressions()
+    assert len(asked) > 35
+    for expression in asked:
+        for name in NAME.findall(expression):
+            assert name in known, f"{name} in {expression}"
+        for name, labels in re.findall(r"((?:dimse_proxy)_\w+)\{([^}]*)\}", expression):
+            for label in re.findall(r"(\w+)\s*(?:=~|!=|!~|=)", labels):
+                assert label in {*known[name], "instance", "job"}, f"{label} of {name} in {expression}"
+        for labels in re.findall(r"by \(([^)]*)\)", expression):
+            allowed = {label for name in NAME.findall(expression) for label in known[name]} | {"instance", "le"}
+            assert set(labels.replace(" ", "").split(",")) <= allowed, expression
+
+
+def test_every_rule_has_all_that_people_need() -> None:
+    rules = (DEPLOY / "prometheus" / "alerts.yaml").read_text().split("- alert: ")[1:]
+    assert len(rules) >= 12
+    for rule in rules:
+        assert all(f"{word}:" in rule for word in ("expr", "severity", "summary", "description")), rule
+
+
+def test_the_dashboard_is_the_one_that_its_tool_writes() -> None:
+    tool = runpy.run_path(str(DEPLOY.parent / "tools" / "generate_dashboard.py"))
+    assert json.loads((DEPLOY / "grafana" / "dimse-proxy.json").read_text()) == tool["dashboard"]()
+
+
+def test_every_metric_is_documented() -> None:
+    text = DOCS.read_text()
+    names = {each.name for each in text_string_to_metric_families(exposed(busy())) if each.name.startswith("dimse_")}
+    assert [name for name in sorted(names) if f"`{name}" not in text] == []
