@@ -15,6 +15,7 @@ PATHS = ("/", "/readyz", "/metrics", "/api/v1/status", "/api/v1/associations")
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_they_do_not_slow_the_page_or_the_api(watched: Watched, record_property: Callable[[str, object], None]) -> None:
     """Each answer within 200 ms, the median of 20."""
     with ExitStack() as stack:

@@ -164,6 +164,7 @@ def test_both_sides_count_the_same_bytes(watched: Watched) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_scraping_once_a_second_costs_less_than_one_percent(
     make_pair: PairFactory, record_property: Callable[[str, object], None]
 ) -> None:
