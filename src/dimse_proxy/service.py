@@ -205,7 +205,7 @@ class Service:
         """
         raise_file_limit()
         settings, loop = self._settings, asyncio.get_running_loop()
-        instance = secrets.token_hex(4)
+        instance = settings.instance or secrets.token_hex(4)
         tunnel = tunnel_of(settings, instance=instance)
         admission = admission_of(settings)
         relay_settings = RelaySettings(

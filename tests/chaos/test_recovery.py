@@ -62,7 +62,7 @@ def test_servers_that_were_never_configured(tmp_path: Path) -> None:
 @pytest.mark.timeout(timeout(120))
 def test_dcmtk_through_faults(tmp_path: Path) -> None:
     """storescu and storescp, on one association, with their own time-outs: every file arrives with its digest."""
-    files = [large_object(tmp_path / "sent", f"P{number}") for number in range(240 if IS_LONG else 80)]
+    files = [large_object(tmp_path / "sent", f"P{number}") for number in range(240 if IS_LONG else 50)]
     port = free_port()
     results: list[dcmtk.Result] = []
 

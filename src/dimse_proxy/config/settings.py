@@ -32,6 +32,7 @@ from dimse_proxy.config.values import (
     FlagOrUnset,
     FrameSize,
     Host,
+    InstanceName,
     KeyStoreType,
     LogFormat,
     LogLevel,
@@ -134,6 +135,8 @@ class Settings(BaseModel):
     """Root of every subject."""
     nats_subject_channel: Channel = Field(default="A", validation_alias="DIMSE_NATS_SUBJECT_CHANNEL")
     """This side's channel."""
+    instance: InstanceName = Field(default="", validation_alias="DIMSE_INSTANCE")
+    """Name of this process on its channel, which it keeps over restarts; empty for a new one at each start."""
     nats_trace_connection: Flag = Field(default=False, validation_alias="DIMSE_NATS_TRACECONNECTION")
     """Log the NATS connection's life in detail."""
     nats_reply_timeout: Seconds = Field(default=60.0, validation_alias="DIMSE_NATS_REPLY_TIMEOUTSECONDS")

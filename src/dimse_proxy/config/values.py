@@ -247,6 +247,11 @@ AssociateLength = Annotated[int, Field(ge=4096), Expects("a number of bytes is r
 FrameSize = Annotated[int, Field(ge=1024), Expects("a number of bytes is right, at least 1024")]
 WindowSize = Annotated[int, Field(ge=65536), Expects("a number of bytes is right, at least 65536")]
 SubjectRoot = Annotated[str, AfterValidator(check_subject_root)]
+InstanceName = Annotated[
+    str,
+    Field(pattern=r"^(?:[A-Za-z0-9_-]{1,32})?$"),
+    Expects("an instance name is 1 to 32 letters, digits, - and _, and no other proxy on the channel has it"),
+]
 Channel = Annotated[Literal["A", "B"], Expects("a channel is A or B")]
 KeyStoreType = Annotated[
     Literal["PKCS12", "JKS", "PEM"], BeforeValidator(_upper), Expects("PKCS12, JKS or PEM is right")
