@@ -24,6 +24,7 @@ from dimse_proxy.config.shown import settings_shown
 from dimse_proxy.config.sources import Origin
 from dimse_proxy.config.values import EVERY_NETWORK
 from dimse_proxy.endpoints import EndPoints
+from dimse_proxy.errors import TransportError
 from dimse_proxy.observability.association_log import AssociationLog
 from dimse_proxy.observability.listener import PeerListeners
 from dimse_proxy.proxy.acceptor import Acceptor
@@ -201,7 +202,7 @@ class Service:
         """Runs until SIGTERM or SIGINT, and then for as long as the grace period allows.
 
         Raises:
-            TransportError: the listener's address cannot be had.
+            TransportError: the listener's address cannot be had, or NATS refuses us from the first.
         """
         raise_file_limit()
         settings, loop = self._settings, asyncio.get_running_loop()
@@ -259,6 +260,14 @@ class Service:
         )
         exchange.attach(link)
         stop = self._stop_signal(loop)
+        refusals: list[str] = []
+
+        def refused(text: str) -> None:
+            """A secret that never worked is wrong; one that did may have been rotated, and is tried again."""
+            refusals.append(text)
+            stop.set()
+
+        exchange.refused = refused
         loop.add_signal_handler(signal.SIGHUP, end_points.reload)
         end_points.warn()
         await end_points.listen(acceptor.connection_made)
@@ -283,6 +292,9 @@ class Service:
                 linked.cancel()
                 for watcher in watchers:
                     watcher.cancel()
+        self._hear_no_more(loop)
+        if refusals:
+            raise TransportError(f"stopped: {refusals[0]}")
         log.info("stopped")
 
     def _monitor(self, tunnel: Tunnel, instance: str) -> "Monitor | None":
@@ -364,6 +376,12 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         return stop
+
+    def _hear_no_more(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A second signal while the process ends must not change how it ends."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
     async def _wind_down(self, exchange: Exchange, admission: Admission, legs: Callable[[], Sequence[Closing]]) -> None:
         """Refuses new associations, lets the running ones finish for the grace period, then aborts them."""

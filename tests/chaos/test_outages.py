@@ -215,12 +215,16 @@ def users(**permissions: object) -> dict[str, object]:
 def test_refusals_of_the_server_are_told_at_once(
     tmp_path: Path, config: dict[str, object], token: str | None, expected: str
 ) -> None:
-    """Told as what they are, as an error, within seconds; an association is refused at once, not after a time-out."""
+    """Told as what they are, as an error, within seconds. Who is never let in stops; who may not publish refuses."""
     with Bench(tmp_path, start=False, config=config) as bench:
         env = {} if token is None else {"DIMSE_NATS_AUTH_TOKEN": token}
         node = bench.add("A", "a1", **env)
         found = node.proxy.wait_for(expected, seconds=5)
         assert found[0]["level"] == "error"
+        if "publish" not in expected:
+            assert node.proxy.process.popen.wait(10) == 1
+            assert f"stopped: the NATS server {expected}" in node.proxy.process.output()
+            return
         begun = time.monotonic()
         with pytest.raises(RefusedError) as caught:
             Association(node.proxy.port)

@@ -96,6 +96,8 @@ class Exchange:
         self._is_flushing = False
         self._is_in_batch = False
         self._is_closing = False
+        self.refused: Callable[[str], None] = lambda _text: None
+        """Called when the NATS server refuses who we are or what we may, and has never been connected before."""
         self.was_connected: Final = asyncio.Event()
         """Set once NATS has been connected for the first time."""
 
@@ -166,6 +168,8 @@ class Exchange:
     def error(self, text: str, fatal: bool) -> None:
         """The server said something."""
         self._observer.nats_error(text, fatal)
+        if fatal and not self.was_connected.is_set():
+            self.refused(text)
 
     # Inside.
 
