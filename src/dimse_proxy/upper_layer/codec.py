@@ -6,8 +6,8 @@ it came and the end point that gets it has the last word. What does not belong h
 (`reader`), editing a peer's PDU (`negotiation`), and when a PDU may be sent (`state_machine`).
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
 
 from dimse_proxy.errors import LocalProtocolError, RemoteProtocolError
 from dimse_proxy.upper_layer.items import (
@@ -34,6 +34,8 @@ from dimse_proxy.upper_layer.pdu import (
     ReleaseResponse,
     UserItem,
 )
+
+ContextT = TypeVar("ContextT", ProposedContext, ContextResult)
 
 PDU_HEADER_LENGTH: Final = 6
 """Type, reserved byte and length of four bytes, big endian (PS3.8 9.3.1)."""
@@ -130,61 +132,64 @@ def decode_associate_request(raw: bytes) -> AssociateRequest:
     Raises:
         RemoteProtocolError: it cannot be read; see `decode_pdu`.
     """
-    _check_associate_length(raw)
-    application_context_name = ""
-    contexts: list[ProposedContext] = []
-    user_items: tuple[UserItem, ...] | None = None
-    for item_type, start, end in walk_items(raw, ITEMS_OFFSET, len(raw)):
-        value = start + ITEM_HEADER_LENGTH
-        match item_type:
-            case ItemType.APPLICATION_CONTEXT:
-                application_context_name = decode_uid(raw[value:end])
-            case ItemType.PROPOSED_CONTEXT:
-                contexts.append(_decode_proposed_context(raw, value, end))
-            case ItemType.USER_INFORMATION if user_items is None:
-                user_items = _decode_user_information(raw, value, end)
-            case ItemType.USER_INFORMATION:
-                raise _unexpected("A-ASSOCIATE-RQ with a second user information item")
-            case ItemType.CONTEXT_RESULT:
-                raise _unexpected("A-ASSOCIATE-RQ with a presentation context item of an A-ASSOCIATE-AC")
+    application_context_name, contexts, user_information = _associate_items(
+        raw, ItemType.PROPOSED_CONTEXT, ItemType.CONTEXT_RESULT, _decode_proposed_context
+    )
     return AssociateRequest(
         protocol_version=int.from_bytes(raw[6:8], "big"),
         called_ae_title=raw[CALLED_AE_TITLE],
         calling_ae_title=raw[CALLING_AE_TITLE],
         application_context_name=application_context_name,
-        presentation_contexts=tuple(contexts),
-        user_information=user_items or (),
+        presentation_contexts=contexts,
+        user_information=user_information,
         raw=raw,
     )
 
 
 def _decode_associate_accept(raw: bytes) -> AssociateAccept:
-    _check_associate_length(raw)
-    application_context_name = ""
-    contexts: list[ContextResult] = []
-    user_items: tuple[UserItem, ...] | None = None
-    for item_type, start, end in walk_items(raw, ITEMS_OFFSET, len(raw)):
-        value = start + ITEM_HEADER_LENGTH
-        match item_type:
-            case ItemType.APPLICATION_CONTEXT:
-                application_context_name = decode_uid(raw[value:end])
-            case ItemType.CONTEXT_RESULT:
-                contexts.append(_decode_context_result(raw, value, end))
-            case ItemType.USER_INFORMATION if user_items is None:
-                user_items = _decode_user_information(raw, value, end)
-            case ItemType.USER_INFORMATION:
-                raise _unexpected("A-ASSOCIATE-AC with a second user information item")
-            case ItemType.PROPOSED_CONTEXT:
-                raise _unexpected("A-ASSOCIATE-AC with a presentation context item of an A-ASSOCIATE-RQ")
+    application_context_name, contexts, user_information = _associate_items(
+        raw, ItemType.CONTEXT_RESULT, ItemType.PROPOSED_CONTEXT, _decode_context_result
+    )
     return AssociateAccept(
         protocol_version=int.from_bytes(raw[6:8], "big"),
         called_ae_title=raw[CALLED_AE_TITLE],
         calling_ae_title=raw[CALLING_AE_TITLE],
         application_context_name=application_context_name,
-        presentation_contexts=tuple(contexts),
-        user_information=user_items or (),
+        presentation_contexts=contexts,
+        user_information=user_information,
         raw=raw,
     )
+
+
+def _associate_items(
+    raw: bytes, own: ItemType, others: ItemType, decode_context: Callable[[bytes, int, int], ContextT]
+) -> tuple[str, tuple[ContextT, ...], tuple[UserItem, ...]]:
+    """Return application context name, presentation contexts and user information of an A-ASSOCIATE-RQ or -AC.
+
+    Args:
+        raw: the whole PDU.
+        own: the type of this PDU's presentation context items.
+        others: that of the other PDU's, which must not stand here.
+        decode_context: reads an item of type `own`, given `raw` and the offsets of its value and behind it.
+    """
+    _check_associate_length(raw)
+    name = PduType(raw[0]).name.replace("_", "-")
+    application_context_name = ""
+    contexts: list[ContextT] = []
+    user_items: tuple[UserItem, ...] | None = None
+    for item_type, start, end in walk_items(raw, ITEMS_OFFSET, len(raw)):
+        value = start + ITEM_HEADER_LENGTH
+        if item_type == ItemType.APPLICATION_CONTEXT:
+            application_context_name = decode_uid(raw[value:end])
+        elif item_type == own:
+            contexts.append(decode_context(raw, value, end))
+        elif item_type == ItemType.USER_INFORMATION:
+            if user_items is not None:
+                raise _unexpected(f"{name} with a second user information item")
+            user_items = _decode_user_information(raw, value, end)
+        elif item_type == others:
+            raise _unexpected(f"{name} with a presentation context item of the other A-ASSOCIATE PDU")
+    return application_context_name, tuple(contexts), user_items or ()
 
 
 def _check_associate_length(raw: bytes) -> None:
