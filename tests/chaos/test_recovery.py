@@ -18,7 +18,7 @@ SCALE = LONG if IS_LONG else SHORT
 
 @pytest.mark.slow
 @pytest.mark.timeout(timeout(240))
-@pytest.mark.parametrize(("servers", "long_count"), [(1, 66), (3, 40)])
+@pytest.mark.parametrize(("servers", "long_count"), [(1, 100), (3, 40)])
 def test_faults_in_a_row(tmp_path: Path, servers: int, long_count: int) -> None:
     """kill -9, cuts, black holes, jitter, a smaller max_payload, SIGSTOP, lame duck mode: one after the other."""
     faults = single_server_faults(SCALE) if servers == 1 else cluster_faults(SCALE)
