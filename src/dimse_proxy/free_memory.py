@@ -1,6 +1,6 @@
 """Gives memory back to the system that the C library keeps after a burst.
 
-glibc's malloc keeps the pages of chunks that were freed in the order in which they came: after ten minutes of mixed
+glibc's malloc keeps the pages of chunks that were freed in another order than they came: after ten minutes of mixed
 load a proxy that holds nothing more than before shows 30 MiB more. Nothing here knows what the memory was used for.
 """
 
@@ -10,19 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 EVERY: Final = 30.0
-"""Seconds between two looks: to give back 50 MiB takes 3 to 15 ms, in which nothing else happens."""
-WORTH_IT: Final = 8 << 20
-"""Bytes that must have come since the last time."""
-
-
-def resident() -> int:
-    """Resident memory of this process, bytes; 0 where the system does not tell."""
-    with suppress(OSError):
-        from resource import getpagesize
-
-        with open("/proc/self/statm", encoding="ascii") as statm:
-            return int(statm.read().split()[1]) * getpagesize()
-    return 0
+"""Seconds from one time to the next: 50 MiB take 3 to 15 ms, in which nothing else happens, and nothing takes 10 µs."""
 
 
 def malloc_trim() -> Callable[[], object] | None:
@@ -35,34 +23,13 @@ def malloc_trim() -> Callable[[], object] | None:
     return None
 
 
-class FreeMemory:
-    """Looks now and then, and gives back what is worth it."""
+async def give_back(every: float = EVERY) -> None:
+    """Gives back what is free every so many seconds, until cancelled.
 
-    def __init__(
-        self, trim: Callable[[], object] | None = None, measure: Callable[[], int] = resident, every: float = EVERY
-    ) -> None:
-        """Does nothing yet.
-
-        Args:
-            trim: gives free pages back; None for the C library's own way.
-            measure: resident memory, bytes.
-            every: seconds between two looks.
-        """
-        self._trim: Final = malloc_trim() if trim is None else trim
-        self._measure: Final = measure
-        self._every: Final = every
-        self._least = 0
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while self._trim is not None:
-            self.look(self._trim)
-            await asyncio.sleep(self._every)
-
-    def look(self, trim: Callable[[], object]) -> None:
-        """Gives free pages back if much has come since the last time."""
-        now = self._measure()
-        self._least = min(self._least or now, now)
-        if now - self._least >= WORTH_IT:
-            trim()
-            self._least = self._measure()
+    Always, not only after growth: what is resident does not tell whether it is free, and a burst may have been under
+    way the last time.
+    """
+    trim = malloc_trim()
+    while trim is not None:
+        await asyncio.sleep(every)
+        trim()

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dimse_proxy.free_memory import EVERY as EVERY_LOOK
-from dimse_proxy.free_memory import WORTH_IT
+from dimse_proxy.free_memory import EVERY as GIVEN_BACK_EVERY
 from tests.chaos.bench import Bench
 from tests.chaos.faults import Fault, Scale, say, single_server_faults, summary
 from tests.integration.peers.waiting import wait_until
@@ -23,10 +22,8 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 EVERY = 5.0
 GROWTH = 8 << 20
 """Bytes of resident memory in use that may differ: thousands of tombstones of sessions, kept for an hour, and noise."""
-RETAINED = WORTH_IT + (4 << 20)
-"""Bytes of free pages that a proxy keeps, once it has looked."""
-LOOKED = 2 * EVERY_LOOK
-"""Seconds in which a proxy has looked."""
+RETAINED = 4 << 20
+"""Bytes of free pages that a proxy keeps, once it has given them back."""
 
 MEMORY = {"used": 0, "resident": 0}
 Held = dict[str, int]
@@ -95,7 +92,7 @@ def soak(folder: Path, *, warm_up: float, seconds: float, growth: int, retained:
             lambda: all(
                 node.proxy.rss() - before[name]["used"] < growth + retained for name, node in bench.nodes.items()
             ),
-            seconds=LOOKED,
+            seconds=2 * GIVEN_BACK_EVERY,
             what="the proxies to give back what they do not use",
         )
         at_once = held(bench)
@@ -109,7 +106,6 @@ def soak(folder: Path, *, warm_up: float, seconds: float, growth: int, retained:
     totals.check()
     for name in before:
         assert after[name]["used"] - before[name]["used"] < growth, name
-        assert after[name]["resident"] - after[name]["used"] < retained, name
 
 
 @pytest.mark.timeout(SECONDS + 900)
