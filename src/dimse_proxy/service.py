@@ -25,7 +25,7 @@ from dimse_proxy.config.sources import Origin
 from dimse_proxy.config.values import EVERY_NETWORK
 from dimse_proxy.endpoints import EndPoints
 from dimse_proxy.errors import TransportError
-from dimse_proxy.free_memory import give_back
+from dimse_proxy.free_memory import give_back, settle
 from dimse_proxy.observability.association_log import AssociationLog
 from dimse_proxy.observability.listener import PeerListeners
 from dimse_proxy.proxy.acceptor import Acceptor
@@ -285,6 +285,7 @@ class Service:
                 if monitor is not None:
                     watchers.append(tasks.create_task(monitor.run()))
                 await self._say_ready(end_points, exchange, instance)
+                settle()
                 await stop.wait()
                 if monitor is not None:
                     monitor.health.is_stopping = True

@@ -1,7 +1,9 @@
 """Free pages go back to the system."""
 
 import asyncio
+import gc
 import os
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -12,6 +14,25 @@ from dimse_proxy.free_memory import give_back, malloc_trim
 def resident() -> int:
     with open("/proc/self/statm", encoding="ascii") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Leg:
+    """Knows itself by way of another, as an association and its leg do."""
+
+    def __init__(self) -> None:
+        self.relay = [self]
+
+
+async def test_what_knows_each_other_and_nobody_else_knows_is_forgotten() -> None:
+    gc.disable()  # as in an idle process
+    try:
+        left = weakref.ref(Leg())
+        assert left() is not None
+        with suppress(TimeoutError):
+            await asyncio.wait_for(give_back(every=0.001), 0.05)
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 async def test_the_system_gets_back_what_is_free() -> None:
