@@ -1,0 +1,79 @@
+"""How much of everything: enough to tell small differences apart, or what fits into three minutes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Numbers of one kind of run."""
+
+    rounds: int
+    minutes: float
+    """After which nothing is run again for its spread."""
+    images: int
+    """CT images of a series."""
+    few_images: int
+    """Of a series for those that are slow by design."""
+    small_images: int
+    few_small_images: int
+    frames: int
+    """Of the multi-frame object, 512 KiB each."""
+    echoes: int
+    responses: int
+    """To one C-FIND."""
+    associations: int
+    at_once: tuple[int, ...]
+    seconds_at_once: float
+    idle: int
+    links: tuple[int, ...]
+    """Round trips, milliseconds."""
+    link_rounds: int
+    link_images: int
+    link_small_images: int
+    link_frames: int
+    link_echoes: int
+
+
+FULL: Final = Scale(
+    rounds=7,
+    minutes=90,
+    images=400,
+    few_images=60,
+    small_images=2000,
+    few_small_images=200,
+    frames=2048,
+    echoes=3000,
+    responses=10_000,
+    associations=300,
+    at_once=(1, 4, 16, 64),
+    seconds_at_once=3.0,
+    idle=1000,
+    links=(20, 80),
+    link_rounds=3,
+    link_images=60,
+    link_small_images=60,
+    link_frames=2048,
+    link_echoes=60,
+)
+QUICK: Final = Scale(
+    rounds=3,
+    minutes=1.5,
+    images=100,
+    few_images=12,
+    small_images=300,
+    few_small_images=40,
+    frames=256,
+    echoes=500,
+    responses=1000,
+    associations=60,
+    at_once=(1, 16),
+    seconds_at_once=0.8,
+    idle=200,
+    links=(80,),
+    link_rounds=1,
+    link_images=16,
+    link_small_images=10,
+    link_frames=48,
+    link_echoes=8,
+)

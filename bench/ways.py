@@ -1,0 +1,267 @@
+"""The ways from an SCU to an SCP: none at all, a forwarder, a relay of an afternoon, and the proxies in every form.
+
+A way is started once and used by many work loads; whoever wants to be called listens on its target port.
+"""
+
+import base64
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from tests.certificates import PASSWORD, Authority
+from tests.integration.peers.nats import NatsServer
+from tests.integration.peers.pair import Pair, Target
+from tests.integration.peers.processes import ChildProcess
+from tests.integration.peers.waiting import free_port, wait_until
+
+from bench.processes import start_program
+
+NATS: Final = "nats-server"
+PROXY_A: Final = "proxy A"
+PROXY_B: Final = "proxy B"
+LINK: Final = "link"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificates:
+    """Files of one authority, for all ends of all legs."""
+
+    authority: Path
+    key: Path
+    certificate: Path
+    key_store: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """Where SCUs call, and where they come out."""
+
+    name: str
+    port: int
+    target_port: int
+    processes: Mapping[str, int] = field(default_factory=dict)
+    """Id of each process on the way, by name."""
+    arrived: Callable[[int], None] | None = None
+    """Waits until so many more objects than at the last call have reached the target; None: an answer says so."""
+    rest: float = 0.0
+    """Seconds that it needs after a run to be as before."""
+
+
+class Ways:
+    """All that is running; leaving the with block ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Starts nothing yet.
+
+        Args:
+            folder: for logs and certificates.
+        """
+        self._folder: Final = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._stack: Final = ExitStack()
+        self._made: Final[dict[str, Way]] = {}
+        self._servers: Final[dict[str, NatsServer]] = {}
+        self._certificates: Certificates | None = None
+        self._pairs = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    # What the ways need.
+
+    @property
+    def certificates(self) -> Certificates:
+        """Made when first asked for."""
+        if self._certificates is None:
+            self._certificates = make_certificates(self._folder)
+        return self._certificates
+
+    def nats(self, *, tls: bool = False) -> NatsServer:
+        """A nats-server with its default limits."""
+        name = "tls" if tls else "plain"
+        if name not in self._servers:
+            files = {"cert_file": str(self.certificates.certificate), "key_file": str(self.certificates.key)}
+            server = NatsServer(self._folder / f"nats-{name}", config={"tls": files} if tls else None)
+            self._servers[name] = self._stack.enter_context(server)
+        return self._servers[name]
+
+    # The ways.
+
+    def direct(self) -> Way:
+        """None at all."""
+        return self._once("direct", lambda: _same_port("direct"))
+
+    def forwarder(self) -> Way:
+        """One hop of a plain TCP forwarder."""
+
+        def make() -> Way:
+            port, target = free_port(), free_port()
+            child = self._child("forwarder", port, target)
+            return Way(name="forwarder", port=port, target_port=target, processes={"forwarder": child.pid})
+
+        return self._once("forwarder", make)
+
+    def store_and_forward(self) -> Way:
+        """A relay of pynetdicom's, which answers before the target has anything."""
+
+        def make() -> Way:
+            port, target = free_port(), free_port()
+            child = self._child("store_and_forward", port, target)
+            return Way(
+                name="store and forward",
+                port=port,
+                target_port=target,
+                processes={"relay": child.pid},
+                arrived=_Arrivals(child).wait,
+                rest=0.5,
+            )
+
+        return self._once("store and forward", make)
+
+    def pair(self) -> Way:
+        """Two proxies over NATS."""
+        return self._once("pair", lambda: self._pair("pair"))
+
+    def pair_with_key(self) -> Way:
+        """The same with the tunnel key."""
+        return self._once("pair, tunnel key", lambda: self._pair("pair, tunnel key", tunnel_key_settings()))
+
+    def pair_with_tls(self) -> Way:
+        """The same with TLS on both DICOM legs and on NATS."""
+        return self._once("pair, TLS", lambda: self._pair("pair, TLS", self.tls_settings(), tls=True))
+
+    def pair_over_link(self, milliseconds: int, megabits: int) -> Way:
+        """The same, proxy A being behind a link."""
+        name = f"pair, {milliseconds} ms {megabits} Mbit/s"
+
+        def make() -> Way:
+            port = free_port()
+            child = self._child("link", port, self.nats().port, "--round-trip", milliseconds, "--rate", megabits)
+            way = self._pair(name, env_a={"DIMSE_NATS_URL": f"nats://127.0.0.1:{port}"})
+            return Way(
+                name=name, port=way.port, target_port=way.target_port, processes={**way.processes, LINK: child.pid}
+            )
+
+        return self._once(name, make)
+
+    def plain(self) -> dict[str, Way]:
+        """Those that plain SCUs and SCPs can use."""
+        ways = (self.direct(), self.forwarder(), self.pair(), self.pair_with_key())
+        return {way.name: way for way in ways}
+
+    @contextmanager
+    def fresh_pair(self) -> Iterator[Way]:
+        """Two proxies that have carried nothing, for a with block."""
+        with self._new_pair("fresh pair") as way:
+            yield way
+
+    @contextmanager
+    def fresh_pair_with_everything(self) -> Iterator[Way]:
+        """The same with everything on: tunnel key, TLS on all legs, status page and metrics."""
+        everything = {**tunnel_key_settings(), **self.tls_settings()}
+        ports = [{"DIMSE_HTTP_PORT": str(free_port())} for _ in range(2)]
+        with self._new_pair("everything", everything, env_a=ports[0], env_b=ports[1], tls=True) as way:
+            yield way
+
+    def tls_settings(self) -> dict[str, str]:
+        """What makes a pair use TLS on all legs."""
+        files = self.certificates
+        return {
+            "DIMSE_TLS_ENABLED": "true",
+            "DIMSE_TLS_KEYSTORE": str(files.key_store),
+            "DIMSE_TLS_KEYSTORE_PASSWORD": PASSWORD,
+            "DIMSE_TLS_TRUSTSTORE": str(files.authority),
+            "DIMSE_TLS_TRUSTSTORE_TYPE": "PEM",
+            "DIMSE_NATS_TLS_ENABLED": "true",
+            "DIMSE_NATS_TLS_CA_FILE": str(files.authority),
+        }
+
+    # Inside.
+
+    def _once(self, name: str, make: Callable[[], Way]) -> Way:
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+    def _child(self, program: str, port: int, *arguments: object) -> ChildProcess:
+        child = start_program(program, port, *arguments, folder=self._folder, port=port)
+        self._stack.callback(child.kill)
+        return child
+
+    def _pair(
+        self,
+        name: str,
+        settings: Mapping[str, str] | None = None,
+        *,
+        env_a: Mapping[str, str] | None = None,
+        tls: bool = False,
+    ) -> Way:
+        return self._stack.enter_context(self._new_pair(name, settings, env_a=env_a, tls=tls))
+
+    @contextmanager
+    def _new_pair(
+        self,
+        name: str,
+        settings: Mapping[str, str] | None = None,
+        *,
+        env_a: Mapping[str, str] | None = None,
+        env_b: Mapping[str, str] | None = None,
+        tls: bool = False,
+    ) -> Iterator[Way]:
+        server = self.nats(tls=tls)
+        target = Target(port=free_port(), ae="BENCHSCP")
+        self._pairs += 1
+        with Pair(
+            server.url.replace("nats:", "tls:") if tls else server.url,
+            self._folder / f"pair-{self._pairs}",
+            target_b=target,
+            env_a={**(settings or {}), **(env_a or {})},
+            env_b={**(settings or {}), **(env_b or {})},
+        ) as pair:
+            processes = {PROXY_A: pair.a.process.pid, NATS: server.process.pid, PROXY_B: pair.b.process.pid}
+            yield Way(name=name, port=pair.a.port, target_port=target.port, processes=processes)
+
+
+def tunnel_key_settings() -> dict[str, str]:
+    """A tunnel key that nobody has used before."""
+    return {"DIMSE_TUNNEL_KEY": base64.b64encode(os.urandom(32)).decode()}
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """One authority and one identity for everybody."""
+    authority = Authority("Bench CA")
+    identity = authority.issue("BENCH", kind="rsa")
+    key, certificate = identity.key_and_certificate(folder, "bench")
+    return Certificates(
+        authority=authority.pem(folder / "ca.pem"),
+        key=key,
+        certificate=certificate,
+        key_store=identity.pkcs12(folder / "bench.p12"),
+    )
+
+
+def _same_port(name: str) -> Way:
+    port = free_port()
+    return Way(name=name, port=port, target_port=port)
+
+
+class _Arrivals:
+    """Counts the lines that the relay prints."""
+
+    def __init__(self, relay: ChildProcess) -> None:
+        self._relay: Final = relay
+        self._seen = 0
+
+    def wait(self, count: int) -> None:
+        wanted = self._seen + count
+        wait_until(lambda: self._lines() >= wanted, seconds=600, what=f"{count} objects to reach the target")
+        self._seen = self._lines()
+
+    def _lines(self) -> int:
+        return self._relay.stdout_path.read_bytes().count(b"\n")
