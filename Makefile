@@ -7,7 +7,7 @@ KEEP   ?=
 FAST   := tests/unit tests/vectors tests/property tests/playbook tests/fuzz
 RUNS   ?= 1000000
 
-.PHONY: help demo check fuzz audit test chaos soak peers format generate clean
+.PHONY: help demo check fuzz audit test chaos soak bench peers format generate clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -16,8 +16,8 @@ demo: $(VENV)/.demo ## the main job: real images across two proxies and back (KE
 	@$(BIN)/dimse-proxy demo $(if $(KEEP),--keep)
 
 check: $(VENV)/.check ## format, lint (security rules included), strict types, import contracts, fast tests
-	$(BIN)/ruff format --check src tests tools
-	$(BIN)/ruff check src tests tools
+	$(BIN)/ruff format --check src tests tools bench
+	$(BIN)/ruff check src tests tools bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q $(FAST) --cov --cov-branch --cov-report= --cov-config=pyproject.toml
@@ -41,12 +41,15 @@ chaos: $(VENV)/.check peers ## the fault bench in its long form: 100 faults in a
 soak: $(VENV)/.check ## ten minutes of mixed load with a fault every five seconds (SOAK_SECONDS), and nothing left over
 	@$(BIN)/python -m pytest -q -s tests/chaos/soak.py
 
+bench: $(VENV)/.check peers ## figures beside everything else there is, an hour (QUICK=1: three minutes), and docs/benchmarks.md
+	@$(BIN)/python -m bench $(if $(QUICK),--quick)
+
 peers: ## the DICOM peers that the tests talk to, from Debian's packages
 	@tools/install_peers.sh
 
 format: $(VENV)/.check ## format and mend what can be mended
-	$(BIN)/ruff format src tests tools
-	$(BIN)/ruff check --fix src tests tools
+	$(BIN)/ruff format src tests tools bench
+	$(BIN)/ruff check --fix src tests tools bench
 
 generate: $(VENV)/.check ## what is generated: UID names, dimse-config, the state diagram
 	for tool in tools/generate_*.py; do $(BIN)/python $$tool || exit 1; done

@@ -14,6 +14,7 @@ need ip iproute2
 need openssl openssl
 need chromium chromium
 need keytool default-jre-headless
+need valgrind valgrind
 [ -n "$missing" ] || exit 0
 
 as_root=""

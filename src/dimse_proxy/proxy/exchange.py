@@ -6,11 +6,10 @@ within the callback of the socket it came from.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, assert_never
 
 from dimse_proxy.proxy.alarm import Alarm
-from dimse_proxy.transports.nats_link import NatsLink
 from dimse_proxy.tunnel.events import (
     AbortReceived,
     DataReceived,
@@ -29,6 +28,13 @@ from dimse_proxy.tunnel.session import Session
 from dimse_proxy.tunnel.tunnel import Tunnel
 
 log: Final = logging.getLogger(__name__)
+
+
+class Publisher(Protocol):
+    """What frames leave through."""
+
+    def publish(self, subject: str, parts: Sequence[bytes | memoryview]) -> bool:
+        """Sends one message, whose payload is `parts` one behind the other; false if it was not sent."""
 
 
 class SessionUser(Protocol):
@@ -91,7 +97,7 @@ class Exchange:
         self._session_opened: Final = session_opened
         self._observer: Final = observer
         self._users: Final[dict[bytes, SessionUser]] = {}
-        self._link: NatsLink | None = None
+        self._link: Publisher | None = None
         self._alarm: Final = Alarm(loop, self._timer_due)
         self._is_flushing = False
         self._is_in_batch = False
@@ -101,7 +107,7 @@ class Exchange:
         self.was_connected: Final = asyncio.Event()
         """Set once NATS has been connected for the first time."""
 
-    def attach(self, link: NatsLink) -> None:
+    def attach(self, link: Publisher) -> None:
         """Publishes through `link` from now on."""
         self._link = link
 

@@ -1,0 +1,1 @@
+"""What the code costs, counted and not timed."""
