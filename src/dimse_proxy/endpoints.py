@@ -1,30 +1,28 @@
-"""How connections of DICOM end points are made: the plain and the TLS listener, and the way to the target.
+"""How connections of DICOM end points are made: the plain and the TLS listener, and the way to a target.
 
 A part of the composition root. It decides nothing about associations, and imports what TLS needs only when it is asked
 for.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dimse_proxy.config.settings import Settings
-from dimse_proxy.errors import ConfigError
 from dimse_proxy.observability.flood import Flood
+from dimse_proxy.proxy.routes import Target
 from dimse_proxy.transports.streams import Address, StreamConnection, StreamHandler
 from dimse_proxy.transports.tcp import TcpConnection, TcpListener, TcpOptions, connect, listen
 from dimse_proxy.upper_layer.reader import looks_like
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from dimse_proxy.config.tls import DicomTls
     from dimse_proxy.transports.proxy_protocol import FrontedConnection, ProxyGate
     from dimse_proxy.transports.tls import TlsFailure, TlsGate, TlsStream
 
 OnConnection: TypeAlias = Callable[[StreamConnection], StreamHandler]
-
-LOOK_INTERVAL: Final = 3.0
-"""Seconds between looks at the files of TLS: a rotated certificate is in use within twice that."""
 
 _ASSOCIATE_RQ: Final = 0x01
 """The first byte of an A-ASSOCIATE-RQ (PS3.8 9.3.2)."""
@@ -33,24 +31,24 @@ log: Final = logging.getLogger(__name__)
 
 
 class EndPoints:
-    """The listeners, and the way to the target."""
+    """The listeners, and the way to each target. Implements `reloading.Reloadable` for keys and certificates."""
 
     def __init__(self, settings: Settings, tls: "DicomTls | None", options: TcpOptions) -> None:
         """Opens nothing yet.
 
         Args:
             settings: that have passed every check.
-            tls: the contexts, if the settings ask for TLS in either direction.
+            tls: the contexts, if TLS is asked for in either direction.
             options: how each connection is set up.
         """
         self._settings: Final = settings
-        self._tls: Final = tls
+        self.tls = tls
+        """The contexts in use; other ones may be set when routes come to need them."""
         self._options: Final = options
         self._gate: TlsGate | None = None
         self._proxy_gates: Final[list[ProxyGate]] = []
         self._without_header: Final = Flood()
         self._listeners: Final[list[TcpListener]] = []
-        self._reload_wanted: Final = asyncio.Event()
         self._said: Final[set[str]] = set()
 
     @property
@@ -81,29 +79,30 @@ class EndPoints:
         if settings.has_tls_listener:
             await self._listen(settings.tls_port or settings.port, self._through_tls(on_connection))
 
-    async def connect(self, host: str, port: int, handler: StreamHandler) -> StreamConnection:
-        """Connects to the target.
+    async def connect(self, target: Target, host: Address, handler: StreamHandler) -> StreamConnection:
+        """Connects to one host of a target.
 
         Raises:
             TransportError: there is no connection; the text says why.
         """
         settings = self._settings
-        if self._tls is None or not settings.has_tls_target:
+        if not target.has_tls:
             return await connect(
-                host,
-                port,
-                timeout=settings.connect_timeout,
+                host.host,
+                host.port,
+                timeout=target.connect_timeout,
                 bind_host=settings.bind_host,
                 options=self._options,
                 handler=handler,
             )
         from dimse_proxy.transports.tls import connect_tls
 
+        assert self.tls is not None, "a target with TLS has contexts"
         stream = await connect_tls(
-            host,
-            port,
-            context=self._tls.requestor,
-            timeout=settings.connect_timeout,
+            host.host,
+            host.port,
+            context=self.tls.requestor,
+            timeout=target.connect_timeout,
             handshake_timeout=settings.tls_handshake_timeout,
             bind_host=settings.bind_host,
             options=self._options,
@@ -121,38 +120,36 @@ class EndPoints:
         for gate in self._proxy_gates:
             gate.close()
 
-    def reload(self) -> None:
-        """Asks `watch` to read keys and certificates again, as SIGHUP does."""
-        self._reload_wanted.set()
-
-    async def watch(self) -> None:
-        """Reads keys and certificates again whenever a file changes or `reload` is called, until cancelled."""
-        tls = self._tls
-        while True:
-            try:
-                async with asyncio.timeout(None if tls is None else LOOK_INTERVAL):
-                    await self._reload_wanted.wait()
-            except TimeoutError:
-                if tls is None or not await asyncio.to_thread(tls.has_changed):
-                    continue
-            self._reload_wanted.clear()
-            if tls is None:
-                log.info("there are no keys and certificates of DICOM connections to be read again")
-                continue
-            try:
-                await asyncio.to_thread(tls.reload)
-            except ConfigError as error:
-                log.error("keys and certificates stay as they were: %s", " ".join(error.problems))
-            else:
-                log.info("keys and certificates have been read again: new TLS connections use them")
-                self.warn()
-
     def warn(self) -> None:
         """Logs what is worth a warning about keys, certificates, TLS versions and suites, each once."""
-        for note in () if self._tls is None else self._tls.notes:
+        for note in () if self.tls is None else self.tls.notes:
             if note not in self._said:
                 self._said.add(note)
                 log.warning("%s", note)
+
+    # `reloading.Reloadable`
+
+    def is_there(self) -> bool:
+        """There are keys and certificates."""
+        return self.tls is not None
+
+    def has_changed(self) -> bool:
+        """One of their files is another one."""
+        return self.tls is not None and self.tls.has_changed()
+
+    def read(self) -> None:
+        """Reads them; contexts are used from when they are right, since all of them are made before one is set."""
+        if self.tls is not None:
+            self.tls.reload()
+
+    def take(self) -> None:
+        """Says so."""
+        log.info("keys and certificates have been read again: new TLS connections use them")
+        self.warn()
+
+    def keep(self, problems: Sequence[str]) -> None:
+        """Says why."""
+        log.error("keys and certificates stay as they were: %s", " ".join(problems))
 
     # Inside.
 
@@ -184,15 +181,14 @@ class EndPoints:
     def _through_tls(self, on_connection: OnConnection) -> OnConnection:
         from dimse_proxy.transports.tls import TlsGate
 
-        tls, settings = self._tls, self._settings
-        assert tls is not None, "a TLS listener has contexts"
+        settings = self._settings
 
         def made(stream: "TlsStream") -> StreamHandler:
             self._say_tls(stream)
             return on_connection(stream)
 
         self._gate = TlsGate(
-            lambda: tls.acceptor,
+            self._acceptor_context,
             made,
             self._no_tls,
             handshake_timeout=settings.tls_handshake_timeout,
@@ -200,6 +196,10 @@ class EndPoints:
             on_limit=self._too_many_handshakes,
         )
         return self._gate.connection_made
+
+    def _acceptor_context(self) -> "SSLContext":
+        assert self.tls is not None, "a TLS listener has contexts"
+        return self.tls.acceptor
 
     def _say_tls(self, stream: "TlsStream") -> None:
         if log.isEnabledFor(logging.DEBUG):

@@ -32,11 +32,14 @@ from dimse_proxy.proxy.acceptor import Acceptor
 from dimse_proxy.proxy.admission import Admission
 from dimse_proxy.proxy.exchange import Exchange, SessionUser
 from dimse_proxy.proxy.hooks import AssociationRecord, observers
-from dimse_proxy.proxy.policy import Operations, Policy, Target
+from dimse_proxy.proxy.policy import Operations, Policy
 from dimse_proxy.proxy.relay import Relay
 from dimse_proxy.proxy.requestor import Requestor
-from dimse_proxy.proxy.target_check import TargetCheck, TargetError
+from dimse_proxy.proxy.routes import Routes, Target
+from dimse_proxy.proxy.target_check import TargetError, check_target
 from dimse_proxy.proxy.timers import RelaySettings
+from dimse_proxy.reloading import Reloader
+from dimse_proxy.routing import Routing, described
 from dimse_proxy.transports.nats_link import NatsCredentials, NatsLink, NatsOptions
 from dimse_proxy.transports.tcp import DEFAULT_OPTIONS, TcpOptions
 from dimse_proxy.tunnel.session import Session
@@ -58,17 +61,12 @@ ABORT_BOUND: Final = 3.0
 """Seconds that an abort may wait in the tunnel for the bytes before it: with `relay.FLUSH_BOUND`, below 5 s."""
 
 
-def policy_of(settings: Settings, contexts: ContextFilter | None, contexts_in: ContextFilter | None) -> Policy:
-    """The rules that the settings and the dimse-config folders make."""
-    target = None
-    if settings.target_host is not None:
-        target = Target(ae_title=settings.target_ae, host=settings.target_host, port=settings.target_port)
+def policy_of(
+    settings: Settings, routes: Routes, contexts: ContextFilter | None, contexts_in: ContextFilter | None
+) -> Policy:
+    """The rules that the settings, the routes and the dimse-config folders make."""
     return Policy(
-        local_ae_titles=settings.local_ae_titles,
-        own_ae_title=settings.own_ae_title or "",
-        calling_ae=settings.calling_ae,
-        target=target,
-        move_aliases=settings.move_aliases,
+        routes=routes,
         allowed_calling=settings.allowed_calling_aes,
         allowed_hosts=() if settings.allowed_hosts == EVERY_NETWORK else settings.allowed_hosts,
         decide_context=None if contexts is None else contexts.decide,
@@ -91,7 +89,7 @@ def admission_of(settings: Settings) -> Admission:
     )
 
 
-def tunnel_of(settings: Settings, *, instance: str, accepts: bool = True) -> Tunnel:
+def tunnel_of(settings: Settings, routes: Routes, *, instance: str, accepts: bool = True) -> Tunnel:
     """The tunnel end of this process."""
     return Tunnel(
         TunnelIdentity(
@@ -111,7 +109,7 @@ def tunnel_of(settings: Settings, *, instance: str, accepts: bool = True) -> Tun
             abort_bound=ABORT_BOUND,
             keys=settings.tunnel_keys,
         ),
-        (settings.peer_channel,),
+        routes.channels,
         os.urandom,
     )
 
@@ -179,6 +177,7 @@ class Service:
         self,
         settings: Settings,
         material: Material,
+        routing: Routing,
         contexts: ContextFilter | None,
         contexts_in: ContextFilter | None,
         origins: Mapping[str, Origin] = MappingProxyType({}),
@@ -188,6 +187,7 @@ class Service:
         Args:
             settings: that have passed every check.
             material: what the settings name files for.
+            routing: the table of routes.
             contexts: the dimse-config folder; None for no filter.
             contexts_in: the same for associations that arrive through the tunnel.
             origins: where each variable came from, for the status page.
@@ -195,7 +195,8 @@ class Service:
         self._origins: Final = origins
         self._settings: Final = settings
         self._material: Final = material
-        self._policy: Final = policy_of(settings, contexts, contexts_in)
+        self._routing: Final = routing
+        self._policy: Final = policy_of(settings, routing.table, contexts, contexts_in)
         self._log: Final = AssociationLog(is_tunnel_sealed=settings.tunnel_key is not None)
         self._over: Final = asyncio.Event()
 
@@ -208,7 +209,7 @@ class Service:
         raise_file_limit()
         settings, loop = self._settings, asyncio.get_running_loop()
         instance = settings.instance or secrets.token_hex(4)
-        tunnel = tunnel_of(settings, instance=instance)
+        tunnel = tunnel_of(settings, self._routing.table, instance=instance)
         admission = admission_of(settings)
         relay_settings = RelaySettings(
             artim=settings.artim_timeout,
@@ -240,7 +241,6 @@ class Service:
         )
         admission.changed = lambda: self._load_changed(admission, tunnel)
         acceptor = Acceptor(
-            channel=settings.peer_channel,
             policy=self._policy,
             admission=admission,
             settings=relay_settings,
@@ -269,7 +269,16 @@ class Service:
             stop.set()
 
         exchange.refused = refused
-        loop.add_signal_handler(signal.SIGHUP, end_points.reload)
+        self._routing.prepare = lambda table: self._prepare(table, end_points)
+
+        def routes_changed(table: Routes) -> None:
+            acceptor.policy = requestor.policy = replace(self._policy, routes=table)
+            tunnel.talk_to(table.channels)
+            exchange.flush()
+
+        self._routing.taken = routes_changed
+        reloader = Reloader((self._routing, end_points))
+        loop.add_signal_handler(signal.SIGHUP, reloader.reload)
         end_points.warn()
         await end_points.listen(acceptor.connection_made)
         async with AsyncExitStack() as stack:
@@ -280,7 +289,7 @@ class Service:
                 await self._open_monitor(monitor, link, end_points, lambda: [*acceptor.legs, *requestor.legs])
             async with asyncio.TaskGroup() as tasks:
                 linked = tasks.create_task(link.run())
-                watchers.append(tasks.create_task(end_points.watch()))
+                watchers.append(tasks.create_task(reloader.watch()))
                 watchers.append(tasks.create_task(give_back()))
                 if monitor is not None:
                     watchers.append(tasks.create_task(monitor.run()))
@@ -300,15 +309,24 @@ class Service:
             raise TransportError(f"stopped: {refusals[0]}")
         log.info("stopped")
 
+    def _prepare(self, table: Routes, end_points: EndPoints) -> None:
+        """Has contexts for targets with TLS, before there are such targets."""
+        if not table.has_tls_targets:
+            return
+        if end_points.tls is None:
+            from dimse_proxy.config.tls import DicomTls
+
+            end_points.tls = DicomTls(self._settings, self._material.secrets, has_targets=True)
+        else:
+            end_points.tls.serve_targets()
+
     def _monitor(self, tunnel: Tunnel, instance: str) -> "Monitor | None":
         """What watches this process over HTTP, unless that is off; its imports are paid for only then."""
         if self._settings.http_port is None:
             return None
         from dimse_proxy.observability.monitor import Monitor
 
-        target = self._policy.target
-        address = "" if target is None else target.address(target.ae_title)
-        return Monitor(self._settings, instance=instance, tunnel=tunnel, target=address)
+        return Monitor(self._settings, instance=instance, tunnel=tunnel, routes=lambda: self._routing.table)
 
     async def _open_monitor(
         self, monitor: "Monitor", link: NatsLink, end_points: EndPoints, legs: Callable[[], Sequence["Closing"]]
@@ -324,25 +342,23 @@ class Service:
             listens_on=end_points.described,
             settings_shown=settings_shown(self._settings, self._origins),
             abort=abort,
-            test_target=lambda: self._test_target(end_points),
+            test_target=lambda target: self._test_target(target, end_points),
         )
 
-    async def _test_target(self, end_points: EndPoints) -> tuple[bool, str]:
-        """Sends the target a C-ECHO; whether that went well, and a sentence."""
-        target = self._policy.target
-        if target is None:
-            return False, "This side has no target (DIMSE_TARGET_HOST is not set)."
-        address = target.address(target.ae_title)
-        check = TargetCheck(
-            called=target.ae_title,
-            calling=self._policy.calling_at_target(self._settings.own_ae_title or "DIMSEPROXY"),
-            timeout=self._settings.connect_timeout + self._settings.accept_timeout,
-        )
-        try:
-            seconds = await check.run(end_points.connect, target.host, target.port)
-        except TargetError as error:
-            return False, f"{address}: {error}"
-        return True, f"{address} answered C-ECHO with success, in {seconds * 1000:.0f} ms."
+    async def _test_target(self, target: Target, end_points: EndPoints) -> tuple[bool, str]:
+        """Sends a target a C-ECHO, at the first of its hosts that answers; whether that went well, and a sentence."""
+        troubles = []
+        for host in target.hosts:
+            try:
+                seconds = await check_target(
+                    self._routing.table, target, host, end_points.connect, accept_timeout=self._settings.accept_timeout
+                )
+            except TargetError as error:
+                troubles.append(str(error))
+            else:
+                address = target.address(target.title_for_tests, host)
+                return True, f"{address} answered C-ECHO with success, in {seconds * 1000:.0f} ms."
+        return False, f"{target.name}: {'; '.join(troubles)}"
 
     def _load_changed(self, admission: Admission, tunnel: Tunnel) -> None:
         """Tells the other side, which asks a full instance for nothing more; so the log must say it here."""
@@ -358,16 +374,15 @@ class Service:
         """One line once this process can be used; NATS may come later."""
         with suppress(TimeoutError):
             await asyncio.wait_for(exchange.was_connected.wait(), NATS_PATIENCE)
-        settings = self._settings
-        target = self._policy.target
+        settings, routes = self._settings, self._routing.table
         log.info(
             "ready: DIMSE Proxy %s listens on %s as %s, channel %s to %s, target %s, NATS %s, instance %s",
             __version__,
             end_points.described,
-            ", ".join(settings.local_ae_titles),
+            described([local.called for local in routes.local_aes], "AE titles"),
             settings.nats_subject_channel,
-            settings.peer_channel,
-            "none" if target is None else target.address(target.ae_title),
+            ", ".join(routes.channels),
+            described([target.name for target in routes.targets], "targets"),
             "connected"
             if exchange.was_connected.is_set()
             else f"not there yet, trying {', '.join(settings.nats_servers)}",

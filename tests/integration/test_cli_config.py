@@ -54,7 +54,7 @@ def wrong_settings(folder: Path) -> dict[str, str]:
         "DIMSE_PORT": "0",
         "DIMSE_TARGET_PORT": "70000",
         "DIMSE_AE": "SEVENTEEN_LETTERS",
-        "DIMSE_NATS_SUBJECT_CHANNEL": "Z",
+        "DIMSE_NATS_SUBJECT_CHANNEL": "Z.1",
         "DIMSE_TARGET_HOST": "pacs",
         "DIMSE_TARGET_AE": "",
         "DIMSE_CONFIG_PATH": str(config),
@@ -69,7 +69,7 @@ def test_config_lists_every_problem_beside_what_is_right(tmp_path: Path) -> None
     lines = done.stderr.splitlines()
     assert len(lines) == 6
     assert all(line.startswith("problem: ") for line in lines)
-    for fact in ("DIMSE_PORT=0", "70000", "17 characters", "channel is A or B", "without AE", "IMAGE_CUIDS:2"):
+    for fact in ("DIMSE_PORT=0", "70000", "17 characters", "such as A or B", "without AE", "IMAGE_CUIDS:2"):
         assert sum(fact in line for line in lines) == 1, fact
     assert "hunter2" not in done.stdout + done.stderr
 
@@ -78,7 +78,8 @@ WRONG_ALONE = {
     "port 0": ({"DIMSE_PORT": "0"}, "DIMSE_PORT=0"),
     "port 70000": ({"DIMSE_PORT": "70000"}, "DIMSE_PORT=70000"),
     "AE title of 17 characters": ({"DIMSE_AE": "SEVENTEEN_LETTERS"}, "17 characters"),
-    "unknown channel": ({"DIMSE_NATS_SUBJECT_CHANNEL": "Z"}, "DIMSE_NATS_SUBJECT_CHANNEL=Z"),
+    "channel of two words": ({"DIMSE_NATS_SUBJECT_CHANNEL": "Z.1"}, "DIMSE_NATS_SUBJECT_CHANNEL=Z.1"),
+    "channel without the other side": ({"DIMSE_NATS_SUBJECT_CHANNEL": "Z"}, "DIMSE_NATS_PEER_CHANNEL"),
     "config folder without files": ({"DIMSE_CONFIG_PATH": "empty"}, "config folder without files"),
     "bad UID": ({"DIMSE_CONFIG_PATH": "bad"}, "IMAGE_CUIDS:2"),
     "target without AE": ({"DIMSE_TARGET_HOST": "pacs", "DIMSE_TARGET_AE": ""}, "target without AE"),
@@ -100,7 +101,7 @@ def test_run_stops_with_one_clear_line(tmp_path: Path, case: str) -> None:
 
 
 def test_run_has_a_line_for_each_problem(tmp_path: Path) -> None:
-    environ = {"DIMSE_PORT": "0", "DIMSE_NATS_SUBJECT_CHANNEL": "Z"}
+    environ = {"DIMSE_PORT": "0", "DIMSE_NATS_SUBJECT_CHANNEL": "Z.1"}
     done = dimse_proxy("run", environ=environ, folder=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 3

@@ -9,9 +9,11 @@ from dimse_proxy.dimse.tracking import MessageSeen
 from dimse_proxy.proxy.acceptor_relay import AcceptorRelay
 from dimse_proxy.proxy.admission import Admission
 from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal, Side
-from dimse_proxy.proxy.policy import Policy, Target
+from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.requestor_relay import RequestorRelay
+from dimse_proxy.proxy.routes import ANY, LocalAe, MoveAlias, Routes, Target, Way
 from dimse_proxy.proxy.timers import RelaySettings
+from dimse_proxy.transports.streams import Address
 from dimse_proxy.upper_layer.codec import encode_associate_accept, encode_associate_request
 from dimse_proxy.upper_layer.implementation import own_user_information
 from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest, ContextResult, ProposedContext
@@ -78,14 +80,16 @@ class EndPoint:
     def reset(self) -> None:
         self.calls.append("reset")
 
-    def connect(self) -> None:
+    def connect(self, way: Way) -> None:
         self.calls.append("connect")
+        self.way = way
 
     def set_waiting(self, is_waiting: bool) -> None:
         self.is_waiting = is_waiting
 
-    def open_session(self, info: Mapping[str, str], now: float) -> "Session":
+    def open_session(self, channel: str, info: Mapping[str, str], now: float) -> "Session":
         self.calls.append("open")
+        self.channel = channel
         self.session = Session(info=dict(info))
         return self.session
 
@@ -178,11 +182,25 @@ class Audience:
         self.strangers.append(cause)
 
 
-POLICY = Policy(
-    local_ae_titles=("INGESTION",),
-    own_ae_title="INGESTION",
-    target=Target(ae_title="ARCHIVE", host="pacs", port=104),
-)
+TARGET = Target(asked_for=(ANY,), channels=("B",), hosts=(Address("pacs", 104),), ae_title="ARCHIVE")
+
+
+def policy(**changes: object) -> Policy:
+    """A proxy that answers to one title and has one target, as the variables make it."""
+    values: dict[str, object] = {
+        "own_ae_title": "INGESTION",
+        "channels": ("B",),
+        "local_aes": (LocalAe(called="INGESTION", channel="B"),),
+        "targets": (TARGET,),
+    }
+    return Policy(routes=Routes(**{**values, **changes}))  # type: ignore[arg-type]
+
+
+def alias(asker: str, title: str) -> MoveAlias:
+    return MoveAlias(asker=asker, alias=title, channel="B")
+
+
+POLICY = policy()
 
 
 @dataclass
@@ -228,13 +246,13 @@ class RequestorStage:
         self.end_point.taken()
 
 
-def acceptor_stage(policy: Policy = POLICY, settings: RelaySettings | None = None, limit: int = 0) -> AcceptorStage:
+def acceptor_stage(rules: Policy = POLICY, settings: RelaySettings | None = None, limit: int = 0) -> AcceptorStage:
     end_point, audience, admission = EndPoint(), Audience(), Admission(limit)
     relay = AcceptorRelay(
-        record=AssociationRecord(side=Side.ACCEPTOR, started=0.0, peer="10.0.0.7:40000"),
+        record=AssociationRecord(side=Side.ACCEPTOR, started=0.0, peer="10.0.0.7:40000", channel="B"),
         end_point=end_point,
         host="10.0.0.7",
-        policy=policy,
+        policy=rules,
         admission=admission,
         settings=settings or RelaySettings(),
         observer=audience,
@@ -244,7 +262,7 @@ def acceptor_stage(policy: Policy = POLICY, settings: RelaySettings | None = Non
 
 
 def requestor_stage(
-    policy: Policy = POLICY,
+    rules: Policy = POLICY,
     settings: RelaySettings | None = None,
     limit: int = 0,
     info: Mapping[str, str] | None = None,
@@ -252,12 +270,17 @@ def requestor_stage(
     end_point, audience, admission, session = EndPoint(), Audience(), Admission(limit), Session()
     relay = RequestorRelay(
         record=AssociationRecord(
-            side=Side.REQUESTOR, started=0.0, peer="10.0.0.7:40000", calling="MODALITY", called="INGESTION"
+            side=Side.REQUESTOR,
+            started=0.0,
+            peer="10.0.0.7:40000",
+            calling="MODALITY",
+            called="INGESTION",
+            channel="B",
         ),
         end_point=end_point,
         session=session,
         info=info or {"called": "INGESTION", "calling": "MODALITY", "peer": "10.0.0.7:40000"},
-        policy=policy,
+        policy=rules,
         admission=admission,
         settings=settings or RelaySettings(),
         observer=audience,

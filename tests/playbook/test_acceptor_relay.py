@@ -23,6 +23,8 @@ from tests.playbook.conftest import (
     AcceptorStage,
     accept,
     acceptor_stage,
+    alias,
+    policy,
     request,
 )
 
@@ -358,7 +360,7 @@ def test_nothing_left_at_the_other_side_is_answered_by_this_one(acceptor: Accept
 
 
 def test_a_called_alias_asks_for_its_asker() -> None:
-    stage = acceptor_stage(dataclasses.replace(POLICY, move_aliases={"ASKER": "ALIAS"}))
+    stage = acceptor_stage(policy(move_aliases=[alias("ASKER", "ALIAS")]))
     stage.ask(request(called="ALIAS"))
     assert stage.session.info["called"] == "ASKER"
     assert stage.session.info["alias"] == "ALIAS"

@@ -23,6 +23,8 @@ from tests.playbook.conftest import (
     RequestorStage,
     accept,
     acceptor_stage,
+    alias,
+    policy,
     requestor_stage,
     title,
 )
@@ -255,8 +257,8 @@ def test_without_rules_there_is_no_stage(acceptor: AcceptorStage) -> None:
 
 
 def test_aliases_and_operations_go_together() -> None:
-    policy = dataclasses.replace(POLICY, operations_in=NO_STORE, move_aliases={"ASKER": "ALIAS"})
-    stage = requestor_stage(policy)
+    rules = dataclasses.replace(policy(move_aliases=[alias("ASKER", "ALIAS")]), operations_in=NO_STORE)
+    stage = requestor_stage(rules)
     stage.establish()
     move = messages.move_request(b"ASKER ")
     stage.relay.session_received(store() + p_data(move, context_id=1), 3.0)

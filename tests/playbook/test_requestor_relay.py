@@ -19,9 +19,12 @@ from tests.playbook.conftest import (
     CT,
     MOVE,
     POLICY,
+    TARGET,
     VERIFICATION,
     RequestorStage,
     accept,
+    alias,
+    policy,
     request,
     requestor_stage,
     title,
@@ -45,7 +48,7 @@ def test_the_request_is_made_under_the_configured_titles_and_answered_under_its_
 
 
 def test_titles_that_need_no_change_keep_their_own_bytes() -> None:
-    stage = requestor_stage(dataclasses.replace(POLICY, calling_ae="original"))
+    stage = requestor_stage(policy(targets=[dataclasses.replace(TARGET, calling="original")]))
     raw = bytearray(request(called="ARCHIVE"))
     raw[10:26] = b"ARCHIVE\0\0\0\0\0\0\0\0\0"
     raw[26:42] = b"  MODALITY      "
@@ -58,7 +61,7 @@ def test_titles_that_need_no_change_keep_their_own_bytes() -> None:
 
 
 def test_a_fixed_calling_title_is_used() -> None:
-    stage = requestor_stage(dataclasses.replace(POLICY, calling_ae="CLOUD"))
+    stage = requestor_stage(policy(targets=[dataclasses.replace(TARGET, calling="CLOUD")]))
     stage.ask()
     stage.relay.connected(1.5)
     assert stage.end_point.taken()[26:42] == title("CLOUD")
@@ -107,7 +110,7 @@ def test_a_release_collision_across_the_tunnel_ends_well(requestor: RequestorSta
 
 
 def test_no_target_is_refused() -> None:
-    stage = requestor_stage(dataclasses.replace(POLICY, target=None))
+    stage = requestor_stage(policy(targets=()))
     stage.relay.opened(0.5)
     assert stage.session.aborted is not None
     assert stage.session.aborted["refused"] == "no-target"
@@ -250,7 +253,7 @@ def move_request(destination: bytes) -> bytes:
 
 
 def test_a_move_destination_becomes_its_alias() -> None:
-    stage = requestor_stage(dataclasses.replace(POLICY, move_aliases={"ASKER": "LONGERALIAS"}))
+    stage = requestor_stage(policy(move_aliases=[alias("ASKER", "LONGERALIAS")]))
     stage.ask(request(syntaxes=(VERIFICATION, MOVE)))
     stage.relay.connected(1.5)
     stage.end_point.taken()
@@ -268,7 +271,7 @@ def test_a_move_destination_becomes_its_alias() -> None:
 
 
 def test_a_release_behind_half_a_command_loses_nothing() -> None:
-    stage = requestor_stage(dataclasses.replace(POLICY, move_aliases={"ASKER": "ALIAS"}))
+    stage = requestor_stage(policy(move_aliases=[alias("ASKER", "ALIAS")]))
     stage.ask(request(syntaxes=(VERIFICATION, MOVE)))
     stage.relay.connected(1.5)
     stage.end_point.taken()

@@ -16,6 +16,7 @@ from dimse_proxy.config.problems import shown
 from dimse_proxy.config.settings import FIELD_OF, SECRETS, ReviewedSettings, review_settings
 from dimse_proxy.config.shown import MASK, written
 from dimse_proxy.errors import ConfigError
+from dimse_proxy.routing import routing_of
 
 _HEAD: Final = ("variable", "value", "from")
 
@@ -35,9 +36,12 @@ def run(*, environ: Mapping[str, str], env_file: Path | None) -> int:
         if folder_in is not None:
             contexts_lines += describe_contexts(contexts_in, folder_in)
     warnings = list(reviewed.variables.warnings)
-    if not reviewed.problems:
+    routing = routing_of(reviewed, problems)
+    if routing is not None:
         try:
-            material = load_material(reviewed.settings, reviewed.variables.origins)
+            material = load_material(
+                reviewed.settings, reviewed.variables.origins, has_tls_targets=routing.table.has_tls_targets
+            )
         except ConfigError as error:
             problems += error.problems
         else:
@@ -45,6 +49,8 @@ def run(*, environ: Mapping[str, str], env_file: Path | None) -> int:
     _write_table(list(rows_of(reviewed)))
     for line in contexts_lines:
         typer.echo(line)
+    if routing is not None and routing.path is not None:
+        typer.echo(f"\nRoutes are in {routing.path}; `dimse-proxy routes` shows them.")
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
     for problem in problems:

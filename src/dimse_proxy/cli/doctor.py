@@ -20,7 +20,7 @@ from dimse_proxy.cli.diagnosis.findings import Finding, Report, Severity
 from dimse_proxy.config.settings import ReviewedSettings
 from dimse_proxy.endpoints import EndPoints
 from dimse_proxy.observability.log import configure_logging
-from dimse_proxy.service import nats_options_of, policy_of, tcp_options_of, tunnel_of
+from dimse_proxy.service import nats_options_of, tcp_options_of, tunnel_of
 from dimse_proxy.service import run as run_loop
 
 _WORDS: Final = {Severity.GOOD: "ok", Severity.WARNING: "warning", Severity.ERROR: "error"}
@@ -55,7 +55,11 @@ def run(*, environ: Mapping[str, str], env_file: Path | None = None, as_json: bo
 def _look(report: Report, reviewed: ReviewedSettings) -> None:
     settings = reviewed.settings
     near.check_folder(report, settings)
-    material = near.check_material(report, reviewed)
+    routes = near.check_routes(report, reviewed)
+    if routes is None:
+        report.skipped.append("everything else: it would look at other routes than those that are meant")
+        return
+    material = near.check_material(report, reviewed, routes)
     near.check_ports(report, settings)
     if material is None:
         report.skipped.append("NATS and all beyond it: the files that it needs cannot be used")
@@ -65,15 +69,15 @@ def _look(report: Report, reviewed: ReviewedSettings) -> None:
     options = nats_options_of(settings, material.nats, name=name)
 
     async def main() -> None:
-        trial = tunnel_of(settings, instance=f"{instance}-1", accepts=False)
-        if await nats.check_nats(report, settings, options, trial):
-            tunnel = tunnel_of(settings, instance=f"{instance}-2", accepts=False)
-            await far.check_far_side(report, settings, options, tunnel)
+        trial = tunnel_of(settings, routes, instance=f"{instance}-1", accepts=False)
+        if await nats.check_nats(report, settings, options, trial, routes.channels):
+            for number, asked in enumerate(far.asked_for(routes), start=2):
+                tunnel = tunnel_of(settings, routes, instance=f"{instance}-{number}", accepts=False)
+                await far.check_far_side(report, settings, options, tunnel, asked)
         else:
             report.skipped.append("the other side's proxy and its target: NATS is in the way")
         end_points = EndPoints(settings, material.tls, tcp_options_of(settings))
-        calling = policy_of(settings, None, None).calling_at_target(settings.own_ae_title or "DIMSEPROXY")
-        await far.check_own_target(report, settings, end_points.connect, calling)
+        await far.check_own_targets(report, settings, routes, end_points.connect)
 
     run_loop(main)
 

@@ -95,11 +95,49 @@ def _echo(
         str | None,
         typer.Option("--called", metavar="AE", help="AE title to ask the other side for; the own by default."),
     ] = None,
+    channel: Annotated[
+        str | None, typer.Option("--channel", help="Channel to go to; by default where the routes lead.")
+    ] = None,
 ) -> None:
     """Send a C-ECHO from this side to the target of the other side, with the time of each hop."""
     from dimse_proxy.cli import echo as command
 
-    raise typer.Exit(command.run(environ=os.environ, env_file=env_file, called=called))
+    raise typer.Exit(command.run(environ=os.environ, env_file=env_file, called=called, channel=channel))
+
+
+@app.command("routes")
+def _routes(
+    env_file: EnvFile = None,
+    called: Annotated[
+        str | None,
+        typer.Option("--called", metavar="AE", help="Say where an association that calls this AE title goes."),
+    ] = None,
+    calling: Annotated[
+        str | None, typer.Option("--calling", metavar="AE", help="With --called: the AE title that calls it.")
+    ] = None,
+    register: Annotated[
+        bool, typer.Option("--register", help="Write what to enter in each PACS and modality, as Markdown.")
+    ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="HOST", help="With --register: where AEs of this network find this proxy."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show what goes where, answer where an association would go, and write what to register at each AE."""
+    from dimse_proxy.cli import routes as command
+
+    raise typer.Exit(
+        command.run(
+            environ=os.environ,
+            env_file=env_file,
+            called=called,
+            calling=calling,
+            register=register,
+            address=address,
+            as_json=as_json,
+        )
+    )
 
 
 @app.command("doctor")

@@ -11,6 +11,7 @@ from dimse_proxy.config.material import load_material
 from dimse_proxy.config.settings import review_settings
 from dimse_proxy.errors import ConfigError
 from dimse_proxy.observability.log import configure_logging
+from dimse_proxy.routing import routing_of
 from dimse_proxy.service import Service
 from dimse_proxy.service import run as run_loop
 
@@ -37,13 +38,16 @@ def run(*, environ: Mapping[str, str], env_file: Path | None = None, embedded_na
         contexts, contexts_in = load_both(reviewed.settings)
     except ConfigError as error:
         problems += error.problems
-    if problems:
+    routing = routing_of(reviewed, problems)
+    if problems or routing is None:
         raise ConfigError(problems)
-    material = load_material(reviewed.settings, reviewed.variables.origins)
+    material = load_material(
+        reviewed.settings, reviewed.variables.origins, has_tls_targets=routing.table.has_tls_targets
+    )
     configure_logging(reviewed.settings)
     for warning in reviewed.variables.warnings:
         log.warning("%s", warning)
-    service = Service(reviewed.settings, material, contexts, contexts_in, reviewed.variables.origins)
+    service = Service(reviewed.settings, material, routing, contexts, contexts_in, reviewed.variables.origins)
 
     async def main() -> None:
         async with AsyncExitStack() as stack:

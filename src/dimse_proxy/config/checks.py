@@ -50,6 +50,12 @@ def _own_title(settings: "Settings", variables: Variables) -> str | None:
     )
 
 
+def _channels(settings: "Settings", variables: Variables) -> str | None:
+    if settings.nats_peer_channel != settings.nats_subject_channel:
+        return None
+    return f"{given('DIMSE_NATS_PEER_CHANNEL', variables)} is this side's own channel: each side has one of its own."
+
+
 def _key_store(settings: "Settings", variables: Variables) -> str | None:
     if not settings.has_tls_listener or settings.tls_keystore is not None:
         return None
@@ -137,6 +143,7 @@ _CHECKS: Final = (
     _Check(frozenset({"DIMSE_NATS_URL", "DIMSE_NATS_TLS_ENABLED"}), _nats_server),
     _Check(frozenset({"DIMSE_TARGET_HOST"}), _target_title),
     _Check(frozenset({"DIMSE_AE", "DIMSE_CALLING_AE", "DIMSE_TARGET_HOST"}), _own_title),
+    _Check(frozenset({"DIMSE_NATS_SUBJECT_CHANNEL", "DIMSE_NATS_PEER_CHANNEL"}), _channels),
     _Check(frozenset({"DIMSE_TLS_ENABLED", "DIMSE_TLS_PORT", "DIMSE_TLS_KEYSTORE"}), _key_store),
     _Check(frozenset({"DIMSE_TLS_PORT", "DIMSE_PORT"}), _ports),
     _Check(frozenset({"DIMSE_HTTP_PORT", "DIMSE_PORT", "DIMSE_TLS_PORT"}), _http_port),

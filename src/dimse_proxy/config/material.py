@@ -29,12 +29,13 @@ class Material:
         return () if self.tls is None else self.tls.notes
 
 
-def load_material(settings: Settings, origins: Mapping[str, Origin]) -> Material:
+def load_material(settings: Settings, origins: Mapping[str, Origin], *, has_tls_targets: bool) -> Material:
     """Read what the settings name.
 
     Args:
         settings: that have passed every check.
         origins: of every variable, from the same load.
+        has_tls_targets: there is a target with TLS.
 
     Raises:
         ConfigError: with every problem found.
@@ -47,11 +48,11 @@ def load_material(settings: Settings, origins: Mapping[str, Origin]) -> Material
         nats.check()
     except ConfigError as error:
         problems += error.problems
-    if settings.has_tls_listener or settings.has_tls_target:
+    if settings.has_tls_listener or has_tls_targets:
         from dimse_proxy.config.tls import DicomTls
 
         try:
-            tls = DicomTls(settings, secrets)
+            tls = DicomTls(settings, secrets, has_targets=has_tls_targets)
         except ConfigError as error:
             problems += error.problems
     if problems:

@@ -1,14 +1,15 @@
 """The sentences that say what is wrong with a setting: variable, where it came from, its value, what would be right.
 
-The one place that reads pydantic's errors, so none of its words reach a person. A secret's value is never part of a
-sentence.
+The one place that puts pydantic's errors into words, so none of its own reach a person. A secret's value is never part
+of a sentence.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from dimse_proxy.config.sources import Variables
 from dimse_proxy.config.values import Expects
@@ -45,25 +46,34 @@ def problems_of(
     error: ValidationError, variables: Variables, model: type[BaseModel], *, secrets: Collection[str]
 ) -> Problems:
     """Turn pydantic's errors into sentences."""
-    expects = dict(_expectations(model))
+    expects = expectations(model)
     sentences: dict[str, None] = {}
     names: set[str] = set()
     for detail in error.errors(include_url=False, include_input=False):
         name = str(detail["loc"][0])
         names.add(name)
-        cause = detail.get("ctx", {}).get("error")
-        right = str(cause) if isinstance(cause, ValueError) else expects.get(name, "this cannot be read")
-        sentences[f"{given(name, variables, secret=name in secrets)}: {shown_sentence(right)}"] = None
+        right = right_of(detail, expects.get(name))
+        sentences[f"{given(name, variables, secret=name in secrets)}: {right}"] = None
     return Problems(sentences=list(sentences), variables=names)
 
 
-def shown_sentence(text: str) -> str:
-    """Return the text as the end of a sentence."""
+def right_of(detail: ErrorDetails, expected: str | None) -> str:
+    """Return what would be right in place of a value, as the end of a sentence.
+
+    Args:
+        detail: one of pydantic's errors; a check of our own says it itself.
+        expected: what the field says that it expects.
+    """
+    cause = detail.get("ctx", {}).get("error")
+    text = str(cause) if isinstance(cause, ValueError) else expected or "this cannot be read"
     return text if text.endswith(".") else f"{text}."
 
 
-def _expectations(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    for name, field in model.model_fields.items():
-        marks: list[Any] = list(field.metadata)
-        for sentence in (mark.sentence for mark in marks if isinstance(mark, Expects)):
-            yield str(field.validation_alias or name), sentence
+def expectations(model: type[BaseModel]) -> dict[str, str]:
+    """Return what each field expects, by the name under which it is given."""
+    return {
+        str(field.validation_alias or name): mark.sentence
+        for name, field in model.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, Expects)
+    }

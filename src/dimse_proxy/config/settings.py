@@ -26,6 +26,7 @@ from dimse_proxy.config.values import (
     AeTitles,
     AssociateLength,
     Channel,
+    ChannelOrUnset,
     ClientAuthOrUnset,
     Count,
     Flag,
@@ -64,6 +65,9 @@ class Settings(BaseModel):
 
     config_path: Path = Field(default=Path("./dimse-config"), validation_alias="DIMSE_CONFIG_PATH")
     """The folder with the presentation contexts that may pass."""
+
+    routes_file: Path | None = Field(default=None, validation_alias="DIMSE_ROUTES_FILE")
+    """The routes file; None: `routes.toml` in `config_path` if it is there."""
 
     # The local network.
     local_ae_titles: AeTitles = Field(default=("INGESTION",), validation_alias="DIMSE_AE")
@@ -135,6 +139,8 @@ class Settings(BaseModel):
     """Root of every subject."""
     nats_subject_channel: Channel = Field(default="A", validation_alias="DIMSE_NATS_SUBJECT_CHANNEL")
     """This side's channel."""
+    nats_peer_channel: ChannelOrUnset = Field(default=None, validation_alias="DIMSE_NATS_PEER_CHANNEL")
+    """The other side's channel; None: B for A and A for B, or what the routes file says."""
     instance: InstanceName = Field(default="", validation_alias="DIMSE_INSTANCE")
     """Name of this process on its channel, which it keeps over restarts; empty for a new one at each start."""
     nats_trace_connection: Flag = Field(default=False, validation_alias="DIMSE_NATS_TRACECONNECTION")
@@ -246,9 +252,9 @@ class Settings(BaseModel):
         return next((title for title in self.local_ae_titles if title != ANY), None)
 
     @property
-    def peer_channel(self) -> str:
-        """The other side's channel."""
-        return "B" if self.nats_subject_channel == "A" else "A"
+    def peer_channel(self) -> str | None:
+        """The other side's channel, unless the routes file names others; None for no such one."""
+        return self.nats_peer_channel or {"A": "B", "B": "A"}.get(self.nats_subject_channel)
 
     @property
     def tunnel_keys(self) -> tuple[bytes, ...]:
@@ -282,10 +288,19 @@ class Settings(BaseModel):
         return self.tls_enabled or self.tls_port is not None
 
     @property
+    def wants_target_tls(self) -> bool:
+        """Whether there is TLS towards targets that do not say otherwise."""
+        return self.tls_enabled if self.target_tls_enabled is None else self.target_tls_enabled
+
+    @property
     def has_tls_target(self) -> bool:
-        """Whether there is a target, and TLS towards it."""
-        wanted = self.tls_enabled if self.target_tls_enabled is None else self.target_tls_enabled
-        return wanted and self.target_host is not None
+        """Whether there is a target of the variables, and TLS towards it."""
+        return self.wants_target_tls and self.target_host is not None
+
+    @property
+    def answers_to_default_only(self) -> bool:
+        """Nobody said which AE titles this proxy answers to."""
+        return "local_ae_titles" not in self.model_fields_set
 
     @property
     def effective_client_auth(self) -> str:

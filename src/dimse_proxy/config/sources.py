@@ -143,9 +143,14 @@ def _take_secret(name: str, entry: _Given, result: Variables) -> None:
         result.values[name] = text
 
 
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return the known name that is most like one that is not."""
+    return difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)[0]
+
+
 def _unknown(name: str, origin: Origin, known: Collection[str]) -> str:
-    nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)
-    return f"{name} ({origin}) is unknown and has no effect; the nearest known name is {nearest[0]}."
+    right = nearest(name.upper(), known)
+    return f"{name} ({origin}) is unknown and has no effect; the nearest known name is {right}."
 
 
 def _read_env_file(path: Path, problems: list[str]) -> dict[str, _Given]:

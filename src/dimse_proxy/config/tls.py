@@ -38,18 +38,20 @@ ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
 class DicomTls:
     """The contexts in use for DICOM connections."""
 
-    def __init__(self, settings: Settings, secrets: Secrets) -> None:
+    def __init__(self, settings: Settings, secrets: Secrets, *, has_targets: bool) -> None:
         """Reads all files.
 
         Args:
             settings: that have passed every check.
             secrets: where the passwords of the stores come from.
+            has_targets: there is a target with TLS.
 
         Raises:
             ConfigError: with everything that is wrong with files, versions and suites.
         """
         self._settings: Final = settings
         self._secrets: Final = secrets
+        self._has_targets = has_targets
         self._acceptor: ssl.SSLContext | None = None
         self._requestor: ssl.SSLContext | None = None
         self.notes: tuple[str, ...] = ()
@@ -65,9 +67,24 @@ class DicomTls:
 
     @property
     def requestor(self) -> ssl.SSLContext:
-        """For connections to the target; only when the settings ask for it."""
-        assert self._requestor is not None, "TLS towards the target is asked for"
+        """For connections to targets; only when one of them has TLS."""
+        assert self._requestor is not None, "TLS towards a target is asked for"
         return self._requestor
+
+    def serve_targets(self) -> None:
+        """Have a context for targets from now on.
+
+        Raises:
+            ConfigError: as of `reload`.
+        """
+        if self._requestor is not None:
+            return
+        self._has_targets = True
+        try:
+            self.reload()
+        except ConfigError:
+            self._has_targets = False
+            raise
 
     def has_changed(self) -> bool:
         """Say whether a file is another one than when everything was last read."""
@@ -95,7 +112,7 @@ class DicomTls:
         if settings.has_tls_listener:
             assert key is not None, "checked with the settings"
             acceptor = self._acceptor_context(plan, key, trusted)
-        if settings.has_tls_target:
+        if self._has_targets:
             requestor = self._requestor_context(plan, key, trusted)
         self._acceptor, self._requestor = acceptor, requestor
         self.notes = (*plan.notes, *(self._key_notes(key) if key is not None else ()))

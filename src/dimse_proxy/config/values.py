@@ -44,6 +44,8 @@ OPERATIONS: Final = (
 _AE_TITLE_LENGTH: Final = 16  # PS3.5 Table 6.2-1, value representation AE
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _SUBJECT_TOKEN: Final = re.compile(r"[!-~]+")  # printable ASCII without the space
+_CHANNEL: Final = r"^[A-Za-z0-9_-]{1,64}$"  # as `tunnel.subjects` takes it
+_RIGHT_CHANNEL: Final = "a channel is a word of letters, digits, - and _, such as A or B"
 _DEFAULT_NATS_PORT: Final = 4222
 _SCHEME_WITH_TLS: Final = {"nats": "tls", "tls": "tls", "ws": "wss", "wss": "wss"}
 
@@ -252,7 +254,8 @@ InstanceName = Annotated[
     Field(pattern=r"^(?:[A-Za-z0-9_-]{1,32})?$"),
     Expects("an instance name is 1 to 32 letters, digits, - and _, and no other proxy on the channel has it"),
 ]
-Channel = Annotated[Literal["A", "B"], Expects("a channel is A or B")]
+Channel = Annotated[str, Field(pattern=_CHANNEL), Expects(_RIGHT_CHANNEL)]
+ChannelOrUnset = Annotated[str | None, Field(pattern=_CHANNEL), Expects(_RIGHT_CHANNEL)]
 KeyStoreType = Annotated[
     Literal["PKCS12", "JKS", "PEM"], BeforeValidator(_upper), Expects("PKCS12, JKS or PEM is right")
 ]

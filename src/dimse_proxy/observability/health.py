@@ -3,12 +3,13 @@
 It asks when it is asked; it remembers only what NATS said last. Being alive is for `http` to say, by answering.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from dimse_proxy.observability.listener import Listener
 from dimse_proxy.proxy.hooks import AssociationRecord, Refusal, Side
 from dimse_proxy.proxy.refusals import RefusalCode, tunnel_cause
+from dimse_proxy.proxy.routes import Routes
 from dimse_proxy.tunnel.events import Peer
 from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest, ContextResult
 
@@ -32,26 +33,21 @@ _TARGET_CODES: Final = frozenset(
 class Health(Listener):
     """Of one process."""
 
-    def __init__(self, tunnel: TunnelView, channel: str, *, has_target: bool) -> None:
+    def __init__(self, tunnel: TunnelView, routes: Callable[[], Routes]) -> None:
         """Begin before the listener is open.
 
         Args:
             tunnel: of this process.
-            channel: of the other side.
-            has_target: there is an AE that associations from the other side go to.
+            routes: the table in use: which channels are to be there, and which targets there are.
         """
         self.is_listening = False
         self.is_stopping = False
-        self.target_trouble: str | None = None
-        """Why the target could not be had when it was asked last; None when it could, or never was."""
-        self.is_target_known = False
-        """The target was asked at least once."""
         self.nats_trouble = "not connected yet"
         """What NATS, or the loss of it, said last; empty while connected."""
         self._tunnel: Final = tunnel
-        self._channel: Final = channel
-        self.has_target = has_target
-        self._refused_peer = ""
+        self._routes: Final = routes
+        self._refused_peers: Final[dict[str, str]] = {}
+        self._targets: Final[dict[str, str | None]] = {}
 
     @property
     def reasons(self) -> Mapping[str, str]:
@@ -68,18 +64,44 @@ class Health(Listener):
         return reasons
 
     def peer_trouble(self) -> str | None:
-        """Why no peer can be asked for an association; None if one can."""
-        peers = [peer for peer in self._tunnel.peers() if peer.channel == self._channel]
+        """Why no peer can be asked for an association; None if one can, on whatever channel."""
+        troubles = self.peer_troubles()
+        return "; ".join(troubles) if len(troubles) == len(self._routes().channels) else None
+
+    def peer_troubles(self) -> list[str]:
+        """Why no peer can be asked, for each channel of which that is so."""
+        return [trouble for channel in self._routes().channels if (trouble := self._trouble_of(channel)) is not None]
+
+    def _trouble_of(self, channel: str) -> str | None:
+        peers = [peer for peer in self._tunnel.peers() if peer.channel == channel]
         if any(is_usable(peer) for peer in peers):
             return None
         present = [peer for peer in peers if peer.present]
         if any(peer.going_away for peer in present):
-            return f"every proxy on channel {self._channel} is shutting down"
+            return f"every proxy on channel {channel} is shutting down"
         if any(not peer.compatible for peer in present):
-            return f"the proxies on channel {self._channel} speak other versions of the tunnel's protocol"
+            return f"the proxies on channel {channel} speak other versions of the tunnel's protocol"
         if silent := [peer.instance for peer in peers if not peer.present]:
-            return f"the proxy on channel {self._channel} is not heard any more ({', '.join(silent[:5])})"
-        return self._refused_peer or f"no proxy is present on channel {self._channel}"
+            return f"the proxy on channel {channel} is not heard any more ({', '.join(silent[:5])})"
+        return self._refused_peers.get(channel) or f"no proxy is present on channel {channel}"
+
+    # Targets.
+
+    @property
+    def targets(self) -> Mapping[str, str | None]:
+        """By name of those that were asked: why it could not be had when it was asked last, None if it could."""
+        names = {target.name for target in self._routes().targets}
+        return {name: trouble for name, trouble in self._targets.items() if name in names}
+
+    @property
+    def is_target_known(self) -> bool:
+        """A target was asked at least once."""
+        return bool(self.targets)
+
+    @property
+    def target_trouble(self) -> str | None:
+        """Why targets could not be had when they were asked last; None when they could, or never were."""
+        return "; ".join(trouble for trouble in self.targets.values() if trouble is not None) or None
 
     # `proxy.hooks.Observer`
 
@@ -88,9 +110,9 @@ class Health(Listener):
         if record.side is not Side.REQUESTOR:
             return
         if refusal.code in _TARGET_CODES:
-            self.target_said(refusal.cause)
+            self.target_said(record.target_name, refusal.cause)
         elif refusal.code == RefusalCode.TARGET_REJECTED:
-            self.target_said(None)
+            self.target_said(record.target_name, None)
 
     def association_accepted(
         self,
@@ -101,12 +123,11 @@ class Health(Listener):
     ) -> None:
         """The target is there."""
         if record.side is Side.REQUESTOR:
-            self.target_said(None)
+            self.target_said(record.target_name, None)
 
-    def target_said(self, trouble: str | None) -> None:
-        """The target was asked: what was wrong, or None."""
-        self.is_target_known = True
-        self.target_trouble = trouble
+    def target_said(self, name: str, trouble: str | None) -> None:
+        """A target was asked: what was wrong, or None."""
+        self._targets[name] = trouble
 
     # `proxy.exchange.PeerObserver`
 
@@ -125,11 +146,11 @@ class Health(Listener):
 
     def peer_appeared(self, channel: str, instance: str, version: str) -> None:
         """Whoever was refused is not the whole story any more."""
-        self._refused_peer = ""
+        self._refused_peers.pop(channel, None)
 
     def peer_refused(self, channel: str, instance: str, code: str) -> None:
         """Kept for the sentence that says why nobody can be asked."""
-        self._refused_peer = tunnel_cause(code, channel, "")
+        self._refused_peers[channel] = tunnel_cause(code, channel, "")
 
 
 def is_usable(peer: Peer) -> bool:

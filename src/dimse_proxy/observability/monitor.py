@@ -22,6 +22,7 @@ from dimse_proxy.observability.listener import Listener
 from dimse_proxy.observability.snapshot import Identity, Snapshot
 from dimse_proxy.observability.state import LiveState
 from dimse_proxy.proxy.hooks import AssociationRecord
+from dimse_proxy.proxy.routes import Routes, Target
 
 SAMPLE: Final = 1.0
 """Seconds between two looks at the bytes that passed."""
@@ -32,32 +33,31 @@ log: Final = logging.getLogger(__name__)
 class Monitor:
     """Of one process."""
 
-    def __init__(self, settings: Settings, *, instance: str, tunnel: TunnelNumbers, target: str) -> None:
+    def __init__(
+        self, settings: Settings, *, instance: str, tunnel: TunnelNumbers, routes: Callable[[], Routes]
+    ) -> None:
         """Begin to listen to hooks; nothing is open yet.
 
         Args:
             settings: of this process.
             instance: its name.
             tunnel: its tunnel.
-            target: `TITLE@host:port`; empty for none.
+            routes: the table of routes in use.
         """
         loop = asyncio.get_running_loop()
         self._settings: Final = settings
         self._tunnel: Final = tunnel
+        self._routes: Final = routes
         self._loop: Final = loop
         self._counts: Final = Counts()
-        self.health: Final = Health(tunnel, settings.peer_channel, has_target=settings.target_host is not None)
+        self.health: Final = Health(tunnel, routes)
         self._state: Final = LiveState(self._counts.p_data_bytes, loop.time, time.time)
         self.listeners: Final[Sequence[Listener]] = (self._counts, self.health, self._state)
         self._identity = Identity(
             version=__version__,
             instance=instance,
             channel=settings.nats_subject_channel,
-            peer_channel=settings.peer_channel,
             listens_on="",
-            titles=settings.local_ae_titles,
-            target=target,
-            aliases=settings.move_aliases,
             nats_servers=settings.nats_servers,
             limit=settings.max_associations,
             can_act=settings.http_token is not None,
@@ -71,7 +71,7 @@ class Monitor:
         listens_on: str,
         settings_shown: Sequence[tuple[str, str, str]],
         abort: Callable[[AssociationRecord], bool],
-        test_target: Callable[[], Awaitable[tuple[bool, str]]],
+        test_target: Callable[[Target], Awaitable[tuple[bool, str]]],
     ) -> None:
         """Open the HTTP listener, once that for DICOM is open.
 
@@ -80,7 +80,7 @@ class Monitor:
             listens_on: where the DICOM listeners are, for people.
             settings_shown: variable, value (masked) and origin of each.
             abort: ends an association.
-            test_target: sends a C-ECHO to the target.
+            test_target: sends a C-ECHO to a target; whether that went well, and a sentence.
 
         Raises:
             TransportError: the address cannot be had, and was asked for.
@@ -96,6 +96,7 @@ class Monitor:
         )
         snapshot = Snapshot(
             identity=identity,
+            routes=self._routes,
             state=self._state,
             health=self.health,
             tunnel=self._tunnel,
@@ -133,7 +134,7 @@ class Monitor:
     def _actions(
         self,
         abort: Callable[[AssociationRecord], bool],
-        test_target: Callable[[], Awaitable[tuple[bool, str]]],
+        test_target: Callable[[Target], Awaitable[tuple[bool, str]]],
     ) -> Actions | None:
         token = self._settings.http_token
         if token is None:
@@ -144,10 +145,13 @@ class Monitor:
             return record is not None and abort(record)
 
         async def test() -> tuple[bool, str]:
-            is_good, sentence = await test_target()
-            if self.health.has_target:
-                self.health.target_said(None if is_good else sentence)
-            return is_good, sentence
+            targets = self._routes().targets
+            said = await asyncio.gather(*(test_target(target) for target in targets))
+            for target, (is_good, sentence) in zip(targets, said, strict=True):
+                self.health.target_said(target.name, None if is_good else sentence)
+            if not said:
+                return False, "This side has no target (DIMSE_TARGET_HOST is not set)."
+            return all(is_good for is_good, _ in said), " ".join(sentence for _, sentence in said)
 
         return Actions(token=token.get_secret_value(), abort=abort_number, test_target=test)
 

@@ -3,14 +3,15 @@
 Read-only. The names of the keys are part of the API (`docs/observability.md`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from dimse_proxy.observability.exposition import NatsNumbers, TunnelNumbers
 from dimse_proxy.observability.health import Health, is_usable
 from dimse_proxy.observability.state import BIN_SECONDS, Ended, Live, LiveState, bytes_out_and_in
 from dimse_proxy.proxy.hooks import Side
+from dimse_proxy.proxy.routes import ANY, Routes
 
 Json = dict[str, Any]
 
@@ -22,12 +23,7 @@ class Identity:
     version: str
     instance: str
     channel: str
-    peer_channel: str
     listens_on: str
-    titles: Sequence[str]
-    target: str
-    """`TITLE@host:port`; empty for none."""
-    aliases: Mapping[str, str] = field(default_factory=dict)
     settings: Sequence[tuple[str, str, str]] = ()
     """Variable, value (masked), where it came from."""
     nats_servers: Sequence[str] = ()
@@ -44,6 +40,7 @@ class Snapshot:
         self,
         *,
         identity: Identity,
+        routes: Callable[[], Routes],
         state: LiveState,
         health: Health,
         tunnel: TunnelNumbers,
@@ -56,6 +53,7 @@ class Snapshot:
 
         Args:
             identity: of this process.
+            routes: the table in use.
             state: live associations and the last ended ones.
             health: ready or not.
             tunnel: peers and sessions.
@@ -66,6 +64,7 @@ class Snapshot:
         """
         self.identity: Final = identity
         self.state: Final = state
+        self._routes: Final = routes
         self._health: Final = health
         self._tunnel: Final = tunnel
         self._nats: Final = nats
@@ -73,6 +72,11 @@ class Snapshot:
         self._clock: Final = clock
         self._wall_clock: Final = wall_clock
         self._started: Final = wall_clock()
+
+    @property
+    def peer_channels(self) -> str:
+        """The channels that this process talks to, for people."""
+        return ", ".join(self._routes().channels)
 
     def ready(self) -> Json:
         """Return whether an association would be carried now, and why not."""
@@ -85,12 +89,13 @@ class Snapshot:
         now = self._wall_clock()
         sides = [live.record.side for live in self.state.live.values()]
         out, into = self.state.rate
+        targets = self._targets()
         return {
             **self.ready(),
             "version": identity.version,
             "instance": identity.instance,
             "channel": identity.channel,
-            "peer_channel": identity.peer_channel,
+            "peer_channel": self.peer_channels,
             "time": now,
             "started": self._started,
             "uptime": now - self._started,
@@ -106,14 +111,15 @@ class Snapshot:
             },
             "peers": {
                 "usable": health.peer_trouble() is None,
-                "reason": health.peer_trouble(),
+                "reason": "; ".join(health.peer_troubles()) or None,
                 "list": self._peers(),
             },
             "target": {
-                "configured": health.has_target,
-                "address": identity.target,
+                "configured": bool(targets),
+                "address": targets[0]["address"] if len(targets) == 1 else f"{len(targets)} targets" if targets else "",
                 "reachable": health.target_trouble is None if health.is_target_known else None,
                 "reason": health.target_trouble,
+                "list": targets,
             },
             "associations": {
                 "active": len(sides),
@@ -141,20 +147,42 @@ class Snapshot:
 
     def routes(self) -> list[Json]:
         """Return what goes where."""
-        identity = self.identity
-        there = f"channel {identity.peer_channel}, the target of its proxy"
-        titles = ", ".join("any AE title" if title == "*" else title for title in identity.titles)
-        routes = [{"from": f"local network, {identity.listens_on}", "called": titles, "to": there}]
-        routes += [
-            {"from": f"local network, {identity.listens_on}", "called": alias, "to": f"{asker} at {there}"}
-            for asker, alias in identity.aliases.items()
+        routes = self._routes()
+        here = f"local network, {self.identity.listens_on}"
+        together: dict[str, list[str]] = {}
+        for local in routes.local_aes:
+            together.setdefault(_there(local.channel, local.ask_for), []).append(local.called)
+        rows = [{"from": here, "called": _titles(titles), "to": there} for there, titles in together.items()]
+        rows += [
+            {"from": here, "called": entry.alias, "to": _there(entry.channel, entry.asker)}
+            for entry in routes.move_aliases
         ]
-        target = identity.target or "refused: there is no target (DIMSE_TARGET_HOST)"
-        return [*routes, {"from": f"channel {identity.peer_channel}", "called": "any AE title", "to": target}]
+        return [*rows, *self._routes_in(routes)]
+
+    def _routes_in(self, routes: Routes) -> Iterator[Json]:
+        for target in routes.targets:
+            channels = f"channel {', '.join(target.channels)}"
+            yield {"from": channels, "called": _titles(target.asked_for), "to": target.name}
+        reached = {channel for target in routes.targets for channel in target.channels}
+        for channel in routes.channels:
+            if channel not in reached:
+                text = "refused: there is no target (DIMSE_TARGET_HOST)"
+                yield {"from": f"channel {channel}", "called": _titles((ANY,)), "to": text}
 
     def settings(self) -> list[Json]:
         """Return every setting, secrets masked."""
         return [{"variable": name, "value": value, "from": origin} for name, value, origin in self.identity.settings]
+
+    def _targets(self) -> list[Json]:
+        known = self._health.targets
+        return [
+            {
+                "address": target.name,
+                "reachable": None if target.name not in known else known[target.name] is None,
+                "reason": known.get(target.name),
+            }
+            for target in self._routes().targets
+        ]
 
     def _peers(self) -> list[Json]:
         now = self._clock()
@@ -196,6 +224,14 @@ class Snapshot:
             "cause": ended.cause,
             "code": ended.code,
         }
+
+
+def _there(channel: str, title: str | None) -> str:
+    return f"{'' if title is None else f'{title} at '}channel {channel}, the target of its proxy"
+
+
+def _titles(titles: Sequence[str]) -> str:
+    return ", ".join("any AE title" if title == ANY else title for title in titles)
 
 
 def _described(live: Live) -> Json:

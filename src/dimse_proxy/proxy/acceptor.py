@@ -22,7 +22,6 @@ class AcceptorLeg(Leg[AcceptorRelay]):
         self,
         connection: StreamConnection,
         *,
-        channel: str,
         exchange: Exchange,
         loop: asyncio.AbstractEventLoop,
         set_waiting: Callable[["AcceptorLeg", bool], None],
@@ -30,7 +29,6 @@ class AcceptorLeg(Leg[AcceptorRelay]):
     ) -> None:
         super().__init__(exchange=exchange, loop=loop, over=over)
         self._connection = connection
-        self._channel: Final = channel
         self._set_waiting: Final = set_waiting
 
     def set_waiting(self, is_waiting: bool) -> None:
@@ -41,10 +39,10 @@ class AcceptorLeg(Leg[AcceptorRelay]):
         """Ends a connection without an association."""
         self._tell(self.relay.turned_away)
 
-    def open_session(self, info: Mapping[str, str], _now: float) -> SessionPort:
-        """Opens a session to the other channel."""
-        self.relay.record.channel = self.relay.record.target = self._channel
-        return self._exchange.open_session(self._channel, info, self)
+    def open_session(self, channel: str, info: Mapping[str, str], _now: float) -> SessionPort:
+        """Opens a session to another channel."""
+        self.relay.record.channel = self.relay.record.target = channel
+        return self._exchange.open_session(channel, info, self)
 
 
 class Acceptor:
@@ -53,7 +51,6 @@ class Acceptor:
     def __init__(
         self,
         *,
-        channel: str,
         policy: Policy,
         admission: Admission,
         settings: RelaySettings,
@@ -66,8 +63,7 @@ class Acceptor:
         """Makes legs with all that they need.
 
         Args:
-            channel: of the other side.
-            policy: of this proxy.
+            policy: of this proxy; another one may be set later, for the connections to come.
             admission: limits.
             settings: time-outs.
             observer: is told of everything.
@@ -76,8 +72,7 @@ class Acceptor:
             over: told of each leg that is over.
             max_waiting: connections without an association; beyond it the oldest makes room. 0 for no limit.
         """
-        self._channel: Final = channel
-        self._policy: Final = policy
+        self.policy = policy
         self._admission: Final = admission
         self._settings: Final = settings
         self._observer: Final = observer
@@ -94,7 +89,6 @@ class Acceptor:
             self._turn_oldest_away()
         leg = AcceptorLeg(
             connection,
-            channel=self._channel,
             exchange=self._exchange,
             loop=self._loop,
             set_waiting=self._set_waiting,
@@ -104,7 +98,7 @@ class Acceptor:
             record=AssociationRecord(side=Side.ACCEPTOR, started=self._loop.time(), peer=str(connection.peer_address)),
             end_point=leg,
             host=connection.peer_address.host,
-            policy=self._policy,
+            policy=self.policy,
             admission=self._admission,
             settings=self._settings,
             observer=self._observer,

@@ -8,7 +8,7 @@ from typing import Final
 from dimse_proxy.errors import AssociationRejected
 from dimse_proxy.proxy.admission import Admission, Applicant
 from dimse_proxy.proxy.hooks import AssociationRecord, EndCause, Observer, Refusal
-from dimse_proxy.proxy.policy import AskedFor, Policy
+from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.ports import AcceptorPort
 from dimse_proxy.proxy.refusals import (
     LOCAL_LIMIT_EXCEEDED,
@@ -19,6 +19,7 @@ from dimse_proxy.proxy.refusals import (
     tunnel_cause,
 )
 from dimse_proxy.proxy.relay import Relay
+from dimse_proxy.proxy.routes import AskedFor
 from dimse_proxy.proxy.timers import RelaySettings, Timer
 from dimse_proxy.tunnel.events import TunnelCode
 from dimse_proxy.upper_layer.ae_title import ae_title_from_bytes
@@ -102,7 +103,7 @@ class AcceptorRelay(Relay):
         self._is_requested = True
         self._observer.association_requested(record, request)
         try:
-            self._policy.admit(called=record.called, calling=record.calling, host=self._host)
+            asked = self._policy.admit(called=record.called, calling=record.calling, host=self._host)
         except AssociationRejected as rejected:
             answer = (rejected.result, rejected.source, rejected.reason)
             self._reject(answer, f"this proxy: {rejected}", RefusalCode.NOT_ALLOWED, now)
@@ -110,21 +111,20 @@ class AcceptorRelay(Relay):
         if (refused := self._admission.refusal(self._applicant, now)) is not None:
             self._reject(answer_of(refused.code), f"this proxy: {refused.text}", refused.code, now)
             return
+        self._asked_for = asked
         self._filtered = filter_request(request, self._policy.decide)
         if not self._filtered.contexts_left and self._filtered.refused:
             self._accept_nothing(self._filtered.refused, now)
             return
-        self._ask(request, self._filtered.raw, now)
+        self._ask(asked, self._filtered.raw, now)
 
-    def _ask(self, request: AssociateRequest, raw: bytes, now: float) -> None:
+    def _ask(self, asked: AskedFor, raw: bytes, now: float) -> None:
         """Opens a session and sends the A-ASSOCIATE-RQ through it."""
-        asked = self._policy.asked_for(self.record.called)
-        self._asked_for = asked
         self._admit()
         info = {"called": asked.called, "calling": self.record.calling, "peer": self.record.peer}
         if asked.is_alias:
             info["alias"] = self.record.called
-        session = self._tunnel.open_session(info, now)
+        session = self._tunnel.open_session(asked.channel, info, now)
         self.session = session
         self.record.session = session.id_text
         self._deadlines[Timer.ANSWER] = now + self._settings.open_timeout
@@ -196,7 +196,6 @@ class AcceptorRelay(Relay):
             return
         self.session = None
         self._is_answered = True
-        self._asked_for = self._asked_for or self._policy.asked_for(self.record.called)
         self.record.target = "nobody: no presentation context passed the filter"
         self._association.send(local_accept(request, results), now)
         if self._association.accept is not None:

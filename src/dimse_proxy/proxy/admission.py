@@ -20,6 +20,10 @@ class Applicant:
     """Calling AE title."""
     host: str = ""
     """Address of the association's requestor where it is this side's own; the other side counts its hosts itself."""
+    target: str = ""
+    """Name of the target that is to be called, on the side that calls it."""
+    target_limit: int = 0
+    """Associations with that target at the same time; 0 for no limit."""
 
 
 class Admission:
@@ -52,6 +56,7 @@ class Admission:
         self._rate: Final = rate
         self._calling: Final[Counter[tuple[Side, str]]] = Counter()
         self._hosts: Final[Counter[str]] = Counter()
+        self._targets: Final[Counter[str]] = Counter()
         self._buckets: Final = {side: _Bucket(rate) for side in Side}
 
     def enter(self, applicant: Applicant) -> None:
@@ -59,6 +64,7 @@ class Admission:
         self.active += 1
         self._calling[applicant.side, applicant.calling] += 1
         self._hosts[applicant.host] += 1
+        self._targets[applicant.target] += 1
         self.changed()
 
     def leave(self, applicant: Applicant) -> None:
@@ -66,6 +72,7 @@ class Admission:
         self.active -= 1
         _decrease(self._calling, (applicant.side, applicant.calling))
         _decrease(self._hosts, applicant.host)
+        _decrease(self._targets, applicant.target)
         self.changed()
 
     def refusal(self, applicant: Applicant, now: float) -> Refused | None:
@@ -81,6 +88,10 @@ class Admission:
             )
         if self._per_host and applicant.host and self._hosts[applicant.host] >= self._per_host:
             return _limit(f"{self._per_host} associations of one host (DIMSE_MAX_ASSOCIATIONS_PER_HOST)")
+        if applicant.target_limit and self._targets[applicant.target] >= applicant.target_limit:
+            return _limit(
+                f"{applicant.target_limit} associations with {applicant.target} (max_associations of the routes file)"
+            )
         if self._rate and not self._buckets[applicant.side].take(now):
             return Refused(
                 code=RefusalCode.RATE,

@@ -4,12 +4,12 @@ The asker's Move Destination becomes its alias on the way to the PACS; the Move 
 the PACS then sends to the alias becomes the asker's own title again. One to one, and no state for a move.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from dimse_proxy.dimse.command_set import CommandField, CommandSet
 from dimse_proxy.dimse.rewrite import move_destination, move_originator
-from dimse_proxy.proxy.policy import Policy
+from dimse_proxy.proxy.routes import NO_ALIASES
 
 CommandRule: TypeAlias = Callable[[int, CommandSet], CommandSet | None]
 """Presentation context ID and command to the command to send instead, None for the one that came."""
@@ -18,17 +18,17 @@ STORAGE_PREFIX: Final = "1.2.840.10008.5.1.4.1.1."
 """Every standard storage SOP class begins so; no C-MOVE-RQ can come on such a context."""
 
 
-def command_rule(policy: Policy, asker: str | None, abstract_syntaxes: Iterable[str]) -> CommandRule | None:
+def command_rule(aliases: Mapping[str, str], asker: str | None, abstract_syntaxes: Iterable[str]) -> CommandRule | None:
     """The rule for an association's commands from its requestor; None where nothing can need rewriting.
 
     Args:
-        policy: of this proxy.
+        aliases: asker's AE title to its alias, on associations with the channel of this one.
         asker: the asker whose alias was called, if it was one.
         abstract_syntaxes: of the accepted contexts.
     """
-    destinations = dict(policy.move_aliases)
+    destinations = aliases
     if all(syntax.startswith(STORAGE_PREFIX) for syntax in abstract_syntaxes):
-        destinations = {}
+        destinations = NO_ALIASES
     if not destinations and asker is None:
         return None
 

@@ -71,12 +71,14 @@ class EchoProbe:
         self._server = ""
         self._peer = ""
         self._peer_refused = ""
+        self._channel = ""
         self._session: Session | None = None
         self._exchange: Exchange | None = None
 
     async def run(self, channel: str) -> None:
         """Goes the whole way; `hops` holds what was reached, also after an `EchoError`."""
         loop = asyncio.get_running_loop()
+        self._channel = channel
         exchange = Exchange(self._tunnel, loop=loop, session_opened=self._unexpected, observer=self)
         self._exchange = exchange
         link = NatsLink(self._options, self._tunnel.subscriptions(), exchange)
@@ -243,6 +245,8 @@ class EchoProbe:
 
     def peer_appeared(self, channel: str, instance: str, version: str) -> None:
         """A proxy is on the other side."""
+        if channel != self._channel:
+            return
         self._peer = f"channel {channel}, instance {instance}, version {version}"
         self._appeared.set()
 
@@ -251,7 +255,8 @@ class EchoProbe:
 
     def peer_refused(self, channel: str, instance: str, code: str) -> None:
         """Kept for the sentence that says why nobody is there."""
-        self._peer_refused = tunnel_cause(code, channel, "")
+        if channel == self._channel:
+            self._peer_refused = tunnel_cause(code, channel, "")
 
     def nats_connected(self, server: str, _max_payload: int) -> None:
         """NATS is there."""

@@ -37,6 +37,8 @@ class AssociationRecord:
     """Where it goes: `TITLE@host:port`, or the channel as long as only that is known here."""
     channel: str = ""
     """The channel at the other end of the session."""
+    target_name: str = ""
+    """Name of the target in this side's routes, whichever of its hosts was called; empty where it accepted."""
     session: str = ""
     """The session's short identifier, the same in the logs of both sides."""
     established: float | None = None

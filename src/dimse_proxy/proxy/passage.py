@@ -72,7 +72,7 @@ class Passage:
         self._from_requestor: Final = record.side is Side.ACCEPTOR  # is what comes from this side's end point
         self._answers_unheard = 0
         self._now = 0.0
-        alias_rule = command_rule(policy, asker, contexts.values())
+        alias_rule = command_rule(policy.routes.aliases(record.channel), asker, contexts.values())
         commands = CommandStage(
             operations={True: policy.operations_out, False: policy.operations_in},
             alias_rules={} if alias_rule is None else {self._from_requestor: alias_rule},

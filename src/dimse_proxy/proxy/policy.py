@@ -1,15 +1,17 @@
-"""Who may associate with whom, with which contexts, under which AE titles: the configuration as pure questions.
+"""Who may associate with whom, with which contexts and operations: the configuration as pure questions.
 
-Nothing here sees a socket or a session. What is refused is raised as an `AssociationRejected` that carries its answer.
+Where an association goes is in `routes`. Nothing here sees a socket or a session. What is refused is raised as an
+`AssociationRejected` that carries its answer.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, TypeAlias
 
-from dimse_proxy.errors import PolicyDenied
+from dimse_proxy.errors import PolicyDenied, RouteNotFound
 from dimse_proxy.proxy.refusals import RefusalCode, Refused
+from dimse_proxy.proxy.routes import ANY, AskedFor, Routes, Way
 from dimse_proxy.upper_layer.pdu import ProposedContext
 
 Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
@@ -17,10 +19,8 @@ Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
 ContextDecision: TypeAlias = Callable[[str, tuple[str, ...]], Collection[str] | None]
 """Abstract syntax and transfer syntaxes to those to keep, None if the abstract syntax is refused."""
 
-ANY: Final = "*"
-"""In a list of AE titles or operations: every one."""
-CALLING_AE_OWN: Final = "own"
-CALLING_AE_ORIGINAL: Final = "original"
+TITLES_NAMED: Final = 20
+"""AE titles that a sentence names at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,41 +58,10 @@ EVERY_OPERATION: Final = Operations()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskedFor:
-    """What the acceptor side asks the other side for, for one association."""
-
-    called: str
-    """The AE title to call there; the SCU's called AE title, or the asker behind a Move alias."""
-    is_alias: bool
-    """The called AE title was a Move alias: `called` is the asker's own title, and it is the one to call there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """The AE that associations arriving from the other side are requested from."""
-
-    ae_title: str
-    host: str
-    port: int
-
-    def address(self, called: str) -> str:
-        """`TITLE@host:port`, for people."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{called}@{host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The rules of one proxy."""
 
-    local_ae_titles: tuple[str, ...]
-    """Called AE titles that the listener answers to; may hold `*`."""
-    own_ae_title: str
-    calling_ae: str = CALLING_AE_OWN
-    """`own`, `original` or a fixed AE title."""
-    target: Target | None = None
-    move_aliases: Mapping[str, str] = field(default_factory=dict)
-    """Asker's AE title to the alias registered at the PACS, one to one."""
+    routes: Routes
     allowed_calling: tuple[str, ...] = (ANY,)
     allowed_hosts: Networks = ()
     """Networks that may connect; empty for every one."""
@@ -111,24 +80,38 @@ class Policy:
     decide_context_in: ContextDecision | None = None
     """The dimse-config folder for associations that arrive through the tunnel; None: no filter at all."""
 
-    @property
-    def askers_by_alias(self) -> Mapping[str, str]:
-        """Alias to asker: the other way through `move_aliases`."""
-        return {alias: asker for asker, alias in self.move_aliases.items()}
+    def admit(self, *, called: str, calling: str, host: str) -> AskedFor:
+        """What to ask another side for on behalf of this local association.
 
-    def admit(self, *, called: str, calling: str, host: str) -> None:
-        """Raises `PolicyDenied` if this association may not be asked for at this proxy (PS3.8 Table 9-21)."""
+        Raises:
+            PolicyDenied: it may not be asked for at this proxy (PS3.8 Table 9-21).
+            RouteNotFound: no route leads to its called AE title.
+        """
         if self.allowed_hosts and not _is_in(host, self.allowed_hosts):
             raise PolicyDenied(f"host {host} is not in DIMSE_ALLOWED_HOSTS", result=1, source=1, reason=3)
         if ANY not in self.allowed_calling and calling not in self.allowed_calling:
             raise PolicyDenied(
                 f"calling AE title {calling!r} is not in DIMSE_ALLOWED_CALLING_AES", result=1, source=1, reason=3
             )
-        ours = (*self.local_ae_titles, *self.askers_by_alias)
-        if ANY not in ours and called not in ours:
-            raise PolicyDenied(
-                f"called AE title {called!r} is not one of ours ({', '.join(ours)})", result=1, source=1, reason=7
+        asked = self.routes.project(called)
+        if asked is None:
+            raise RouteNotFound(
+                f"called AE title {called!r} is not one of ours ({_named(self.routes.titles)})",
+                result=1,
+                source=1,
+                reason=7,
             )
+        return asked
+
+    def way(self, asked: AskedFor) -> Way | Refused:
+        """Where to go with what a channel asks for, or why there is nothing."""
+        way = self.routes.way(asked)
+        if way is not None:
+            return way
+        if not self.routes.targets:
+            return Refused(code=RefusalCode.NO_TARGET, text="this side has no target (DIMSE_TARGET_HOST is not set)")
+        text = f"no target of this side is for AE title {asked.called!r} and channel {asked.channel}"
+        return Refused(code=RefusalCode.NO_ROUTE, text=text)
 
     def refusal_in(self, *, called: str, calling: str, peer: str) -> Refused | None:
         """Why an association that arrives through the tunnel may not be asked for at the target; None if it may.
@@ -151,27 +134,6 @@ class Policy:
             return None
         return Refused(code=code, text=text)
 
-    def asked_for(self, called: str) -> AskedFor:
-        """What to ask the other side for when a local association calls `called`."""
-        asker = self.askers_by_alias.get(called)
-        return AskedFor(called=called if asker is None else asker, is_alias=asker is not None)
-
-    def title_at_target(self, asked: AskedFor) -> str:
-        """The called AE title towards the target."""
-        if asked.is_alias:
-            return asked.called
-        return self.askers_by_alias.get(asked.called, self.target.ae_title if self.target else asked.called)
-
-    def calling_at_target(self, calling: str) -> str:
-        """The calling AE title towards the target, given the SCU's own."""
-        match self.calling_ae:
-            case "own":
-                return self.own_ae_title
-            case "original":
-                return calling
-            case fixed:
-                return fixed
-
     def decide(self, context: ProposedContext) -> Collection[str] | None:
         """The transfer syntaxes of `context` to keep, None if its abstract syntax is refused (design of the filter)."""
         return _decision(self.decide_context, context)
@@ -183,6 +145,11 @@ class Policy:
 
 def _decision(decide: ContextDecision | None, context: ProposedContext) -> Collection[str] | None:
     return context.transfer_syntaxes if decide is None else decide(context.abstract_syntax, context.transfer_syntaxes)
+
+
+def _named(titles: tuple[str, ...]) -> str:
+    more = len(titles) - TITLES_NAMED
+    return ", ".join(titles[:TITLES_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _is_in(host: str, networks: Networks) -> bool:

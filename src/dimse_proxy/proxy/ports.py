@@ -6,6 +6,8 @@ The drivers implement the first, the tunnel the second; the playbook tests imple
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from dimse_proxy.proxy.routes import Way
+
 
 class EndPointPort(Protocol):
     """The transport connection of one leg."""
@@ -33,7 +35,7 @@ class EndPointPort(Protocol):
 class RequestorPort(EndPointPort, Protocol):
     """The transport connection towards the target, which the relay asks for."""
 
-    def connect(self) -> None:
+    def connect(self, way: Way) -> None:
         """Starts connecting to the target; `RequestorRelay.connected` or `.connect_failed` says how it went."""
 
 
@@ -67,5 +69,5 @@ class AcceptorPort(EndPointPort, Protocol):
     def set_waiting(self, is_waiting: bool) -> None:
         """Says whether this is a connection without an association: one that waits for its request, or its close."""
 
-    def open_session(self, info: Mapping[str, str], now: float) -> SessionPort:
-        """Opens a session to an instance of the other side; what becomes of it is told to the relay."""
+    def open_session(self, channel: str, info: Mapping[str, str], now: float) -> SessionPort:
+        """Opens a session to an instance on `channel`; what becomes of it is told to the relay."""

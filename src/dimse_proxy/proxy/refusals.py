@@ -20,6 +20,7 @@ class RefusalCode(StrEnum):
     CALLING_NOT_ALLOWED = "calling-not-allowed"
     CALLED_NOT_ALLOWED = "called-not-allowed"
     NO_TARGET = "no-target"
+    NO_ROUTE = "no-route"
     NO_CONTEXT = "no-context"
     TARGET_UNREACHABLE = "target-unreachable"
     TARGET_TIMEOUT = "target-timeout"
@@ -51,7 +52,7 @@ def answer_of(code: str) -> tuple[int, int, int]:
             return NO_REASON_GIVEN
         case RefusalCode.CALLING_NOT_ALLOWED:
             return CALLING_NOT_RECOGNIZED
-        case RefusalCode.CALLED_NOT_ALLOWED:
+        case RefusalCode.CALLED_NOT_ALLOWED | RefusalCode.NO_ROUTE:
             return CALLED_NOT_RECOGNIZED
         case _:
             return TEMPORARY_CONGESTION

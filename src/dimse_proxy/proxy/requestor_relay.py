@@ -8,10 +8,11 @@ from typing import Final
 
 from dimse_proxy.proxy.admission import Admission, Applicant
 from dimse_proxy.proxy.hooks import AssociationRecord, EndCause, Observer, Refusal
-from dimse_proxy.proxy.policy import AskedFor, Policy
+from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.ports import RequestorPort, SessionPort
 from dimse_proxy.proxy.refusals import RefusalCode, Refused, answer_of, tunnel_cause
 from dimse_proxy.proxy.relay import Relay
+from dimse_proxy.proxy.routes import AskedFor, Way
 from dimse_proxy.proxy.timers import RelaySettings, Timer
 from dimse_proxy.upper_layer.ae_title import ae_title_from_bytes, ae_title_to_bytes
 from dimse_proxy.upper_layer.association import Role
@@ -52,7 +53,10 @@ class RequestorRelay(Relay):
         )
         self.session = session
         self._target: Final = end_point
-        self._asked_for: Final = AskedFor(called=info.get("called", ""), is_alias="alias" in info)
+        self._asked_for: Final = AskedFor(
+            channel=record.channel, called=info.get("called", "").strip(" "), is_alias="alias" in info
+        )
+        self._way: Way | None = None
         self._request: AssociateRequest | None = None
         self._filtered: FilteredRequest | None = None
         self._is_called_replaced = False
@@ -62,10 +66,15 @@ class RequestorRelay(Relay):
     def opened(self, now: float) -> None:
         """The session was opened; its first bytes will be the A-ASSOCIATE-RQ."""
         self._is_requested = True
+        way = self._policy.way(self._asked_for)
+        if isinstance(way, Refused):
+            self.record.target = "none"
+            self._refuse_session(way, now)
+            return
+        self._way = way
+        self.record.target = way.target.address(way.called)
+        self.record.target_name = way.target.name
         refused = self._admission.refusal(self._applicant, now)
-        if self._policy.target is None:
-            text = "this side has no target (DIMSE_TARGET_HOST is not set)"
-            refused = Refused(code=RefusalCode.NO_TARGET, text=text)
         if refused is None:
             self._admit()
         else:
@@ -86,11 +95,17 @@ class RequestorRelay(Relay):
 
     @property
     def _applicant(self) -> Applicant:
-        return Applicant(side=self.record.side, calling=self.record.calling)
+        target = None if self._way is None else self._way.target
+        return Applicant(
+            side=self.record.side,
+            calling=self.record.calling,
+            target=self.record.target_name,
+            target_limit=0 if target is None else target.max_associations,
+        )
 
     @property
     def _asker(self) -> str | None:
-        return self._policy.askers_by_alias.get(self._asked_for.called)
+        return None if self._way is None else self._way.asker
 
     def _control_from_session(self, raw: bytes, now: float) -> None:
         match decode_pdu(raw):
@@ -106,7 +121,8 @@ class RequestorRelay(Relay):
 
     def _ask(self, request: AssociateRequest, now: float) -> None:
         """Sends the A-ASSOCIATE-RQ on, under the AE titles of the configuration."""
-        if self.session is None or self._policy.target is None:
+        way = self._way
+        if self.session is None or way is None:
             return
         self._request = request
         refused = self._policy.refusal_in(
@@ -127,21 +143,32 @@ class RequestorRelay(Relay):
                 now,
             )
             return
-        called = self._policy.title_at_target(self._asked_for)
-        calling = self._policy.calling_at_target(ae_title_from_bytes(request.calling_ae_title))
-        self._is_called_replaced = called != ae_title_from_bytes(request.called_ae_title)
-        self._is_calling_replaced = calling != ae_title_from_bytes(request.calling_ae_title)
-        raw = replace_titles(
-            filtered.raw,
-            called=ae_title_to_bytes(called) if self._is_called_replaced else None,
-            calling=ae_title_to_bytes(calling) if self._is_calling_replaced else None,
-        )
-        self.record.target = self._policy.target.address(called)
+        try:
+            raw = self._under_titles_of(way, request, filtered)
+        except ValueError as error:
+            self._refuse_session(Refused(code=RefusalCode.NO_ROUTE, text=str(error)), now)
+            return
         sent = decode_pdu(raw)
         if isinstance(sent, AssociateRequest):
             self._observer.association_requested(self.record, sent)
         self._association.send(raw, now)
-        self._target.connect()
+        self._target.connect(way)
+
+    def _under_titles_of(self, way: Way, request: AssociateRequest, filtered: FilteredRequest) -> bytes:
+        """The A-ASSOCIATE-RQ as the target gets it.
+
+        Raises:
+            ValueError: what the other side asks for is no AE title.
+        """
+        original = ae_title_from_bytes(request.calling_ae_title)
+        calling = self._policy.routes.calling_title(way.target, channel=self.record.channel, calling=original)
+        self._is_called_replaced = way.called != ae_title_from_bytes(request.called_ae_title)
+        self._is_calling_replaced = calling != original
+        return replace_titles(
+            filtered.raw,
+            called=ae_title_to_bytes(way.called) if self._is_called_replaced else None,
+            calling=ae_title_to_bytes(calling) if self._is_calling_replaced else None,
+        )
 
     def _accepted(self, accept: AssociateAccept, now: float) -> None:
         request, filtered = self._request, self._filtered

@@ -4,15 +4,16 @@ One association of its own, over a connection that is made for it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Final, TypeAlias
+from typing import Final
 
 from dimse_proxy.dimse.command_set import CommandSet
 from dimse_proxy.dimse.services import VERIFICATION_SOP_CLASS, echo_request
 from dimse_proxy.dimse.status import status_name
 from dimse_proxy.errors import RemoteProtocolError, TransportError
-from dimse_proxy.transports.streams import StreamConnection, StreamHandler
+from dimse_proxy.proxy.requestor import Connect
+from dimse_proxy.proxy.routes import Routes, Target
+from dimse_proxy.transports.streams import Address, StreamConnection
 from dimse_proxy.upper_layer.ae_title import ae_title_to_bytes
 from dimse_proxy.upper_layer.association import Association, Role
 from dimse_proxy.upper_layer.codec import encode_associate_request, encode_release_request
@@ -31,14 +32,29 @@ from dimse_proxy.upper_layer.implementation import own_user_information
 from dimse_proxy.upper_layer.negotiation import maximum_length
 from dimse_proxy.upper_layer.pdu import ProposedContext
 
-Connect: TypeAlias = Callable[[str, int, StreamHandler], Awaitable[StreamConnection]]
-
 _CONTEXT_ID: Final = 1
 _IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 
 
 class TargetError(TransportError):
     """The target does not answer C-ECHO with success; the message says why."""
+
+
+async def check_target(
+    routes: Routes, target: Target, host: Address, connect: Connect, *, accept_timeout: float
+) -> float:
+    """Send one host of a target a C-ECHO, as this proxy itself would call it; return the seconds that took.
+
+    Raises:
+        TargetError: it did not answer with success.
+    """
+    own = routes.own_ae_title or "DIMSEPROXY"
+    check = TargetCheck(
+        called=target.title_for_tests,
+        calling=routes.calling_title(target, channel="", calling=own),
+        timeout=target.connect_timeout + accept_timeout,
+    )
+    return await check.run(connect, target, host)
 
 
 class TargetCheck:
@@ -53,7 +69,7 @@ class TargetCheck:
         self._connection: StreamConnection | None = None
         self._loop: Final = asyncio.get_running_loop()
 
-    async def run(self, connect: Connect, host: str, port: int) -> float:
+    async def run(self, connect: Connect, target: Target, host: Address) -> float:
         """Ask once; return the seconds from the connection to the answer.
 
         Raises:
@@ -62,7 +78,7 @@ class TargetCheck:
         started = perf_counter()
         try:
             async with asyncio.timeout(self._timeout):
-                self._connection = await connect(host, port, self)
+                self._connection = await connect(target, host, self)
                 await self._associate()
                 await self._echo()
         except TimeoutError:

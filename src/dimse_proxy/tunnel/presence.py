@@ -32,7 +32,8 @@ class Presence:
     """The directory of peers."""
 
     def __init__(self, context: TunnelContext, channels: Collection[str]) -> None:
-        self.channels: Final = tuple(dict.fromkeys(channels))
+        self.channels: Final = dict.fromkeys(channels)
+        """In the order in which they came; the values mean nothing."""
         self.is_going_away = False
         self._context: Final = context
         self._peers: Final[dict[tuple[str, str], PeerState]] = {}
@@ -87,6 +88,13 @@ class Presence:
     def start(self) -> None:
         """Say hello to everybody and ask who is there."""
         self._hellos_due = dict.fromkeys(self.channels, True)
+
+    def add(self, channels: Collection[str]) -> None:
+        """Talk to these channels too, beginning with a hello that asks who is there."""
+        for channel in channels:
+            if channel not in self.channels:
+                self.channels[channel] = None
+                self.ask(channel)
 
     def ask(self, channel: str) -> None:
         """Say hello to a channel and ask who is there."""

@@ -36,7 +36,8 @@ class Tunnel:
     Args:
         identity: who this process is.
         settings: the numbers.
-        peer_channels: channels whose instances it talks to; what comes from another one is not believed.
+        peer_channels: channels whose instances it talks to; what comes from another one is not believed. `talk_to`
+            adds to them.
         random_bytes: returns that many unpredictable bytes; session ids are made of them.
     """
 
@@ -53,7 +54,6 @@ class Tunnel:
         self._context: Final = context
         self._presence: Final = Presence(context, peer_channels)
         self._dispatcher: Final = _make_dispatcher(context, self._presence)
-        self._channels: Final = frozenset(self._presence.channels)
         self._heartbeat: Final = Alarm(self._beat)
         self._outage_alarm: Final = Alarm(self._check_outage)
         self._disconnected_at = 0.0
@@ -106,7 +106,7 @@ class Tunnel:
     def receive_message(self, subject: str, payload: bytes, now: float) -> None:
         """Take a message; whatever it is, it never raises."""
         origin = self._context.subjects.parse(subject)
-        if origin is None or origin.channel not in self._channels:
+        if origin is None or origin.channel not in self._presence.channels:
             self._context.counters.bad_subjects += 1
             return
         if origin.is_hello:
@@ -181,13 +181,17 @@ class Tunnel:
 
     # What the user wants.
 
+    def talk_to(self, channels: Collection[str]) -> None:
+        """Add channels to those whose instances it talks to. None is ever taken away: sessions may run on it."""
+        self._presence.add(channels)
+
     def open_session(self, channel: str, info: Mapping[str, str], now: float) -> Session:
         """Open a session with the least loaded instance of `channel`; how that goes is told by events.
 
         Raises:
             LocalProtocolError: `channel` is not a peer's, or `info` cannot be sent.
         """
-        if channel not in self._channels:
+        if channel not in self._presence.channels:
             raise LocalProtocolError(f"{channel!r} is not one of the peers' channels")
         context = self._context
         session = Session(context, context.random_bytes(16), channel, info, is_opener=True)

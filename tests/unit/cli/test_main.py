@@ -12,6 +12,15 @@ from dimse_proxy import __version__
 from dimse_proxy.cli.main import run
 from dimse_proxy.errors import ConfigError, TransportError
 
+ROUTES: dict[str, object] = {
+    "env_file": None,
+    "called": None,
+    "calling": None,
+    "register": False,
+    "address": None,
+    "as_json": False,
+}
+
 
 class Subcommand:
     """Stands in for the module of a subcommand; keeps what it is handed."""
@@ -47,7 +56,7 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 def test_help_names_every_subcommand(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert start(monkeypatch, "--help") == 0
     shown = capsys.readouterr().out
-    assert [name for name in ("run", "demo", "echo", "config", "doctor", "top") if name not in shown] == []
+    assert [name for name in ("run", "demo", "echo", "config", "doctor", "top", "routes") if name not in shown] == []
 
 
 @pytest.mark.parametrize(
@@ -59,8 +68,17 @@ def test_help_names_every_subcommand(monkeypatch: pytest.MonkeyPatch, capsys: py
             {"env_file": Path("a.env"), "embedded_nats": "127.0.0.1:4333"},
         ),
         (["config", "--env-file", "a.env"], {"env_file": Path("a.env")}),
-        (["echo"], {"env_file": None, "called": None}),
-        (["echo", "--env-file", "a.env", "--called", "PACS"], {"env_file": Path("a.env"), "called": "PACS"}),
+        (["echo"], {"env_file": None, "called": None, "channel": None}),
+        (
+            ["echo", "--env-file", "a.env", "--called", "PACS", "--channel", "S1"],
+            {"env_file": Path("a.env"), "called": "PACS", "channel": "S1"},
+        ),
+        (["routes"], ROUTES),
+        (
+            ["routes", "--called", "A", "--calling", "B", "--json"],
+            ROUTES | {"called": "A", "calling": "B", "as_json": True},
+        ),
+        (["routes", "--register", "--address", "10.0.0.1"], ROUTES | {"register": True, "address": "10.0.0.1"}),
         (["doctor"], {"env_file": None, "as_json": False}),
         (["doctor", "--json", "--env-file", "a.env"], {"env_file": Path("a.env"), "as_json": True}),
         (["top"], {"env_file": None, "url": None, "once": False}),

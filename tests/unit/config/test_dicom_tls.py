@@ -39,7 +39,7 @@ def stores(tmp_path: Path, authority: Authority, own: Identity) -> dict[str, str
 
 def load(environ: dict[str, str]) -> DicomTls:
     loaded = load_settings(environ, None)
-    tls = load_material(loaded.settings, loaded.origins).tls
+    tls = load_material(loaded.settings, loaded.origins, has_tls_targets=loaded.settings.has_tls_target).tls
     assert tls is not None
     return tls
 
@@ -103,7 +103,7 @@ def test_a_second_port_alone_asks_for_a_listener(stores: dict[str, str]) -> None
 
 def test_nothing_is_read_without_tls(stores: dict[str, str]) -> None:
     loaded = load_settings({**stores, "DIMSE_NATS_URL": "n", "DIMSE_TLS_KEYSTORE": "/does/not/exist"}, None)
-    assert load_material(loaded.settings, loaded.origins).tls is None
+    assert load_material(loaded.settings, loaded.origins, has_tls_targets=loaded.settings.has_tls_target).tls is None
 
 
 def test_everything_that_is_wrong_is_said_at_once(stores: dict[str, str], tmp_path: Path) -> None:

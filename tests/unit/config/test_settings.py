@@ -237,12 +237,25 @@ def test_wrong_subject_roots(root: str) -> None:
     assert "words separated by single dots" in only_problem(NATS_SUBJECT_ROOT=root)
 
 
-@pytest.mark.parametrize("channel", ["C", "a", "AB"])
-def test_an_unknown_channel(channel: str) -> None:
+@pytest.mark.parametrize("channel", ["A.B", "*", ">", "a b", "Ä", "x" * 65])
+@pytest.mark.parametrize("variable", ["NATS_SUBJECT_CHANNEL", "NATS_PEER_CHANNEL"])
+def test_what_is_no_channel(variable: str, channel: str) -> None:
     assert (
-        only_problem(NATS_SUBJECT_CHANNEL=channel)
-        == f"DIMSE_NATS_SUBJECT_CHANNEL={channel} (environment): a channel is A or B."
+        only_problem(**{variable: channel})
+        == f"DIMSE_{variable}={channel} (environment): a channel is a word of letters, digits, - and _, such as A or B."
     )
+
+
+@pytest.mark.parametrize(
+    ("own", "peer", "other_side"),
+    [("A", "", "B"), ("B", "", "A"), ("HUB", "", None), ("HUB", "site-1", "site-1"), ("A", "S2", "S2")],
+)
+def test_the_channel_of_the_other_side(own: str, peer: str, other_side: str | None) -> None:
+    assert load(NATS_SUBJECT_CHANNEL=own, NATS_PEER_CHANNEL=peer).peer_channel == other_side
+
+
+def test_the_own_channel_is_not_the_other_side() -> None:
+    assert "DIMSE_NATS_PEER_CHANNEL=S1" in only_problem(NATS_SUBJECT_CHANNEL="S1", NATS_PEER_CHANNEL="S1")
 
 
 def test_allowed_hosts_are_networks() -> None:
@@ -381,7 +394,7 @@ def test_all_problems_are_told_at_once() -> None:
         {
             "DIMSE_PORT": "70000",
             "DIMSE_AE": "A" * 17,
-            "DIMSE_NATS_SUBJECT_CHANNEL": "C",
+            "DIMSE_NATS_SUBJECT_CHANNEL": "C.",
             "DIMSE_TARGET_HOST": "pacs",
             "DIMSE_TARGET_AE": "",
             "DIMSE_TLS_ENABLED": "true",

@@ -14,6 +14,7 @@ from tests.unit.observability.watching import (
     REQUEST,
     STORE_RQ,
     STORE_RSP,
+    TARGET,
     Stage,
     ending,
     message,
@@ -38,7 +39,7 @@ def busy() -> Stage:
     counts.operation_refused(asked, "N-DELETE", from_end_point=True)
     stage.end(asked, ending(EndCause.IDLE))
     stage.end(record(Side.REQUESTOR), refusal())
-    stage.health.target_said(None)
+    stage.health.target_said(TARGET, None)
     stage.tunnel.known += [
         peer(instance="b2", round_trip=0.5, in_flight=10),
         peer(instance="b3", present=False),

@@ -2,11 +2,11 @@ import pytest
 
 from dimse_proxy.observability.health import Health
 from dimse_proxy.proxy.hooks import Side
-from tests.unit.observability.watching import ACCEPT, REQUEST, TunnelDouble, peer, record, refusal
+from tests.unit.observability.watching import ACCEPT, REQUEST, TARGET, TunnelDouble, peer, record, refusal, routes
 
 
 def ready(tunnel: TunnelDouble) -> Health:
-    health = Health(tunnel, "B", has_target=True)
+    health = Health(tunnel, routes)
     health.is_listening = True
     health.nats_connected("nats", 1)
     return health
@@ -18,7 +18,7 @@ def test_ready_when_all_is_there() -> None:
 
 def test_every_reason_has_a_sentence() -> None:
     tunnel = TunnelDouble(is_connected=False)
-    health = Health(tunnel, "B", has_target=True)
+    health = Health(tunnel, routes)
     assert list(health.reasons) == ["listener", "nats"]
     health.nats_error("authorization violation", True)
     assert health.reasons["nats"] == "NATS: authorization violation"
@@ -69,7 +69,7 @@ def test_the_target_is_what_was_last_heard_of_it() -> None:
 
 def test_an_accepted_association_shows_that_the_target_is_there() -> None:
     health = ready(TunnelDouble())
-    health.target_said("refused")
+    health.target_said(TARGET, "refused")
     health.association_accepted(record(), ACCEPT, REQUEST, ())
     assert health.target_trouble == "refused"
     health.association_accepted(record(Side.REQUESTOR), ACCEPT, REQUEST, ())

@@ -7,7 +7,7 @@ from dimse_proxy.observability.page import CONTENT_SECURITY_POLICY, MOST_LIVE, P
 from dimse_proxy.observability.page.graph import throughput_graph
 from dimse_proxy.observability.page.words import in_bytes, in_seconds, in_time
 from dimse_proxy.proxy.hooks import EndCause
-from tests.unit.observability.watching import Stage, ending, peer, refusal
+from tests.unit.observability.watching import TARGET, Stage, ending, peer, refusal, routes
 
 
 def test_nothing_from_peers_becomes_markup() -> None:
@@ -41,7 +41,7 @@ def test_the_page_shows_how_things_are() -> None:
     assert "waits for the answer" in pieces["live"]
     assert "aborted by an operator" in pieces["ended"]
     assert "not asked yet" in pieces["parts"]
-    stage.health.target_said("connection refused")
+    stage.health.target_said(TARGET, "connection refused")
     assert "connection refused" in page.pieces()["parts"]
     stage.tunnel.known = [peer(instance=f"b{number}", going_away=True) for number in range(7)]
     assert "shutting down" in page.pieces()["alert"]
@@ -54,8 +54,7 @@ def test_the_page_shows_how_things_are() -> None:
 
 
 def test_a_proxy_without_target_says_so() -> None:
-    stage = Stage()
-    stage.health.has_target = False
+    stage = Stage(routes=routes(targets=()))
     assert "only originates" in Page(stage.snapshot).pieces()["parts"]
 
 

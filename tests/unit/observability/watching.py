@@ -9,6 +9,8 @@ from dimse_proxy.observability.health import Health
 from dimse_proxy.observability.snapshot import Identity, Snapshot
 from dimse_proxy.observability.state import LiveState
 from dimse_proxy.proxy.hooks import AssociationRecord, EndCause, Ending, Refusal, Side
+from dimse_proxy.proxy.routes import ANY, LocalAe, MoveAlias, Routes, Target
+from dimse_proxy.transports.streams import Address
 from dimse_proxy.tunnel.events import Peer, TunnelCounters
 from dimse_proxy.upper_layer.codec import decode_pdu
 from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest
@@ -34,8 +36,25 @@ STORE_RSP = command(t0100=b"\1\x80", t0120=b"\7\0", t0800=b"\1\1", t0900=b"\0\xa
 NO_STATUS = command(t0100=b"\1\x80", t0120=b"\7\0", t0800=b"\1\1")
 
 
+TARGET = "PACS@pacs:104"
+
+
+def routes(**changes: object) -> Routes:
+    """A pair with one target and one alias, as the variables make it; `changes` are arguments of `Routes`."""
+    values: dict[str, object] = {
+        "own_ae_title": "INGESTION",
+        "channels": ("B",),
+        "default_channel": "B",
+        "local_aes": [LocalAe(called=title, channel="B") for title in ("INGESTION", ANY)],
+        "targets": [Target(asked_for=(ANY,), channels=("B",), hosts=(Address("pacs", 104),), ae_title="PACS")],
+        "move_aliases": [MoveAlias(asker="WS1", alias="WS1_REMOTE", channel="B")],
+    }
+    return Routes(**{**values, **changes})  # type: ignore[arg-type]
+
+
 def record(side: Side = Side.ACCEPTOR, **values: object) -> AssociationRecord:
     known: dict[str, object] = {"started": 100.0, "peer": "10.0.0.7:4000", "calling": "CT1", "called": "INGESTION"}
+    known["target_name"] = TARGET if side is Side.REQUESTOR else ""
     return AssociationRecord(side=side, **(known | values))  # type: ignore[arg-type]
 
 
@@ -108,10 +127,11 @@ class Stage:
     tunnel: TunnelDouble = field(default_factory=TunnelDouble)
     nats: NatsDouble = field(default_factory=NatsDouble)
     can_act: bool = False
+    routes: Routes = field(default_factory=routes)
 
     def __post_init__(self) -> None:
         self.counts = Counts()
-        self.health = Health(self.tunnel, "B", has_target=True)
+        self.health = Health(self.tunnel, lambda: self.routes)
         self.health.is_listening = True
         self.health.nats_connected("nats://nats:4222", 1 << 20)
         self.state = LiveState(self.counts.p_data_bytes, lambda: self.now, lambda: 1_700_000_000 + self.now)
@@ -120,16 +140,13 @@ class Stage:
                 version="0.1.0",
                 instance="a1",
                 channel="A",
-                peer_channel="B",
                 listens_on="0.0.0.0:11112",
-                titles=("INGESTION", "*"),
-                target="PACS@pacs:104",
-                aliases={"WS1": "WS1_REMOTE"},
                 settings=[("DIMSE_NATS_AUTH_TOKEN", "********", "environment")],
                 nats_servers=("nats://nats:4222",),
                 limit=64,
                 can_act=self.can_act,
             ),
+            routes=lambda: self.routes,
             state=self.state,
             health=self.health,
             tunnel=self.tunnel,

@@ -2,16 +2,28 @@ from ipaddress import ip_network
 
 import pytest
 
-from dimse_proxy.errors import PolicyDenied
-from dimse_proxy.proxy.policy import AskedFor, Operations, Policy, Target
+from dimse_proxy.errors import PolicyDenied, RouteNotFound
+from dimse_proxy.proxy.policy import Operations, Policy
+from dimse_proxy.proxy.refusals import Refused, answer_of
+from dimse_proxy.proxy.routes import ANY, AskedFor, LocalAe, MoveAlias, Routes, Target
+from dimse_proxy.transports.streams import Address
 from dimse_proxy.upper_layer.pdu import ProposedContext
 
-TARGET = Target(ae_title="ARCHIVE", host="pacs.example", port=104)
+TARGET = Target(asked_for=(ANY,), channels=("B",), ae_title="ARCHIVE", hosts=(Address("pacs.example", 104),))
+
+
+def routes(*titles: str, targets: tuple[Target, ...] = (TARGET,), move_aliases: tuple[MoveAlias, ...] = ()) -> Routes:
+    return Routes(
+        own_ae_title="INGESTION",
+        channels=("B",),
+        local_aes=[LocalAe(called=title, channel="B") for title in titles or ("INGESTION", "Second One")],
+        targets=targets,
+        move_aliases=move_aliases,
+    )
 
 
 def policy(**changes: object) -> Policy:
-    values: dict[str, object] = {"local_ae_titles": ("INGESTION", "Second One"), "own_ae_title": "INGESTION"}
-    return Policy(**{**values, "target": TARGET, **changes})  # type: ignore[arg-type]
+    return Policy(**{"routes": routes(), **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("called", ["INGESTION", "Second One"])
@@ -21,18 +33,38 @@ def test_listed_titles_are_admitted(called: str) -> None:
 
 @pytest.mark.parametrize("called", ["ingestion", "SECOND ONE", "INGESTION2", ""])
 def test_other_titles_are_not_recognized(called: str) -> None:
-    with pytest.raises(PolicyDenied) as denied:
+    with pytest.raises(RouteNotFound) as denied:
         policy().admit(called=called, calling="ANYBODY", host="10.0.0.1")
     assert (denied.value.result, denied.value.source, denied.value.reason) == (1, 1, 7)
     assert repr(called) in str(denied.value)
 
 
 def test_a_star_admits_every_title() -> None:
-    policy(local_ae_titles=("*",)).admit(called="WHATEVER", calling="ANYBODY", host="10.0.0.1")
+    policy(routes=routes("*")).admit(called="WHATEVER", calling="ANYBODY", host="10.0.0.1")
 
 
 def test_a_move_alias_is_one_of_ours() -> None:
-    policy(move_aliases={"ASKER": "ALIAS"}).admit(called="ALIAS", calling="PACS", host="10.0.0.1")
+    alias = MoveAlias(asker="ASKER", alias="ALIAS", channel="B")
+    asked = policy(routes=routes(move_aliases=(alias,))).admit(called="ALIAS", calling="PACS", host="10.0.0.1")
+    assert asked == AskedFor(channel="B", called="ASKER", is_alias=True)
+
+
+def test_a_sentence_names_only_some_of_many_titles() -> None:
+    many = routes(*(f"AE{number}" for number in range(200)))
+    with pytest.raises(RouteNotFound, match=r"AE19 and 180 more\)$"):
+        policy(routes=many).admit(called="NOBODY", calling="ANYBODY", host="10.0.0.1")
+
+
+def test_what_no_target_is_for_is_not_recognized() -> None:
+    asked = AskedFor(channel="B", called="RIS")
+    named = Target(asked_for=("PACS",), channels=("B",), hosts=(Address("pacs", 104),))
+    refused = policy(routes=routes(targets=(named,))).way(asked)
+    assert isinstance(refused, Refused)
+    assert (refused.code, answer_of(refused.code)) == ("no-route", (1, 1, 7))
+    assert "'RIS'" in refused.text
+    refused = policy(routes=routes(targets=())).way(asked)
+    assert isinstance(refused, Refused)
+    assert (refused.code, answer_of(refused.code)) == ("no-target", (2, 3, 1))
 
 
 @pytest.mark.parametrize("host", ["10.1.2.3", "::ffff:10.1.2.3", "fe80::1%eth0"])
@@ -52,25 +84,6 @@ def test_a_calling_title_that_is_not_allowed_is_not_recognized() -> None:
     with pytest.raises(PolicyDenied) as denied:
         policy(allowed_calling=("CT1",)).admit(called="INGESTION", calling="CT2", host="10.0.0.1")
     assert (denied.value.result, denied.value.source, denied.value.reason) == (1, 1, 3)
-
-
-def test_titles_at_the_target() -> None:
-    rules = policy(move_aliases={"ASKER": "ALIAS"})
-    assert rules.asked_for("INGESTION") == AskedFor(called="INGESTION", is_alias=False)
-    assert rules.asked_for("ALIAS") == AskedFor(called="ASKER", is_alias=True)
-    assert rules.title_at_target(AskedFor(called="INGESTION", is_alias=False)) == "ARCHIVE"
-    assert rules.title_at_target(AskedFor(called="ASKER", is_alias=True)) == "ASKER"
-    assert rules.title_at_target(AskedFor(called="ALIAS", is_alias=False)) == "ASKER"
-
-
-@pytest.mark.parametrize(("setting", "title"), [("own", "INGESTION"), ("original", "MODALITY"), ("CLOUD", "CLOUD")])
-def test_the_calling_title_at_the_target(setting: str, title: str) -> None:
-    assert policy(calling_ae=setting).calling_at_target("MODALITY") == title
-
-
-def test_addresses_for_people() -> None:
-    assert TARGET.address("ARCHIVE") == "ARCHIVE@pacs.example:104"
-    assert Target(ae_title="X", host="::1", port=104).address("X") == "X@[::1]:104"
 
 
 def test_without_a_folder_nothing_is_filtered() -> None:

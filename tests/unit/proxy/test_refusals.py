@@ -21,9 +21,12 @@ def test_what_is_said_is_what_is_read(said: Refused | Aborted) -> None:
 def test_those_of_a_policy_are_permanent() -> None:
     assert answer_of(RefusalCode.CALLING_NOT_ALLOWED) == (1, 1, 3)
     assert answer_of(RefusalCode.CALLED_NOT_ALLOWED) == (1, 1, 7)
+    assert answer_of(RefusalCode.NO_ROUTE) == (1, 1, 7)
 
 
-@pytest.mark.parametrize("code", [code for code in RefusalCode if code != "limit" and not code.endswith("not-allowed")])
+@pytest.mark.parametrize(
+    "code", [code for code in RefusalCode if code not in ("limit", "no-route") and not code.endswith("not-allowed")]
+)
 def test_most_refusals_are_transient(code: RefusalCode) -> None:
     assert answer_of(code) == (2, 3, 1)
 

@@ -12,8 +12,11 @@ from dimse_proxy.cli.diagnosis.findings import Report
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.proxy.echo import EchoError, EchoProbe
 from dimse_proxy.proxy.refusals import RefusalCode
-from dimse_proxy.proxy.target_check import Connect, TargetCheck, TargetError
+from dimse_proxy.proxy.requestor import Connect
+from dimse_proxy.proxy.routes import ANY, AskedFor, Routes, Target
+from dimse_proxy.proxy.target_check import TargetError, check_target
 from dimse_proxy.transports.nats_connection import NatsOptions
+from dimse_proxy.transports.streams import Address
 from dimse_proxy.tunnel.events import Peer
 from dimse_proxy.tunnel.tunnel import Tunnel
 
@@ -31,6 +34,7 @@ SLOW_HOP: Final = 2.0
 _CODE: Final = re.compile(r"\(([a-z-]+)\)$")
 _REMEDIES: Final = {
     RefusalCode.NO_TARGET: "Set DIMSE_TARGET_HOST, _PORT and _AE at the other side, if anything is to be sent there.",
+    RefusalCode.NO_ROUTE: "Add a target for that AE title and this channel to the routes file at the other side.",
     RefusalCode.TARGET_UNREACHABLE: "Start the AE behind the other side's proxy, or correct DIMSE_TARGET_HOST there.",
     RefusalCode.TARGET_TIMEOUT: "The AE behind the other side's proxy takes connections and says nothing: look there.",
     RefusalCode.TARGET_CLOSED: "The AE behind the other side's proxy closes connections: see whether it speaks DICOM "
@@ -43,8 +47,8 @@ _REMEDIES: Final = {
     RefusalCode.SHUTTING_DOWN: "Start the other side's proxy again.",
 }
 _NOBODY: Final = (
-    "Start the proxy at the other side; both need the same NATS system and DIMSE_NATS_SUBJECT_ROOT, and one of the "
-    "channels A and B each."
+    "Start the proxy at the other side; both need the same NATS system and DIMSE_NATS_SUBJECT_ROOT, and each the "
+    "other's channel (DIMSE_NATS_SUBJECT_CHANNEL, DIMSE_NATS_PEER_CHANNEL)."
 )
 
 
@@ -65,13 +69,26 @@ class _Probe(EchoProbe):
         super().peer_appeared(channel, instance, version)
 
 
-async def check_far_side(report: Report, settings: Settings, options: NatsOptions, tunnel: Tunnel) -> None:
-    """Go the way to the other side's target, and say where it ends."""
+def asked_for(routes: Routes) -> list[AskedFor]:
+    """What to ask each channel for: the first local AE that is there, by its name; else this proxy's own title."""
+    own = routes.own_ae_title or "DIMSEPROXY"
+    named = (routes.project(local.called) for local in routes.local_aes if local.called != ANY)
+    first: dict[str, AskedFor] = {}
+    for asked in named:
+        if asked is not None:
+            first.setdefault(asked.channel, asked)
+    return [first.get(channel, AskedFor(channel=channel, called=own)) for channel in routes.channels]
+
+
+async def check_far_side(
+    report: Report, settings: Settings, options: NatsOptions, tunnel: Tunnel, asked: AskedFor
+) -> None:
+    """Go the way to a target of another channel, and say where it ends."""
     own = settings.own_ae_title or "DIMSEPROXY"
-    probe = _Probe(tunnel, options, called=own, calling=own, timeout=settings.nats_reply_timeout)
+    probe = _Probe(tunnel, options, called=asked.called, calling=own, timeout=settings.nats_reply_timeout)
     failure = ""
     try:
-        await probe.run(settings.peer_channel)
+        await probe.run(asked.channel)
     except EchoError as error:
         failure = str(error)
     hops = {hop.name: hop for hop in probe.hops}
@@ -122,25 +139,28 @@ def _far_remedy(failure: str) -> str:
     return "Look at the log of the other side's proxy at this time; it has the reason."
 
 
-async def check_own_target(report: Report, settings: Settings, connect: Connect, calling: str) -> None:
-    """Send this side's own target a C-ECHO."""
-    if settings.target_host is None:
+async def check_own_targets(report: Report, settings: Settings, routes: Routes, connect: Connect) -> None:
+    """Send each host of this side's own targets a C-ECHO."""
+    if not routes.targets:
         report.good(OWN_TARGET, "none: this proxy only originates associations")
-        return
-    where = f"{settings.target_ae}@{settings.target_host}:{settings.target_port}"
-    check = TargetCheck(
-        called=settings.target_ae,
-        calling=calling,
-        timeout=settings.connect_timeout + settings.accept_timeout,
-    )
+    for target in routes.targets:
+        for host in target.hosts:
+            await _check_host(report, settings, routes, target, host, connect)
+
+
+async def _check_host(
+    report: Report, settings: Settings, routes: Routes, target: Target, host: Address, connect: Connect
+) -> None:
+    where = target.address(target.title_for_tests, host)
     try:
-        seconds = await check.run(connect, settings.target_host, settings.target_port)
+        seconds = await check_target(routes, target, host, connect, accept_timeout=settings.accept_timeout)
     except TargetError as error:
         text = str(error)
-        remedy = "Start that AE, or correct DIMSE_TARGET_HOST and DIMSE_TARGET_PORT."
+        remedy = "Start that AE, or correct its host and port (DIMSE_TARGET_HOST and DIMSE_TARGET_PORT, or its route)."
         if "rejected the association" in text:
             remedy = (
-                "Have it accept this calling AE title, or set DIMSE_CALLING_AE and DIMSE_TARGET_AE to what it knows."
+                "Have it accept this calling AE title, or set DIMSE_CALLING_AE and DIMSE_TARGET_AE, or its route, to "
+                "what it knows."
             )
         elif "TLS" in text or "certificate" in text:
             remedy = "Make both sides speak TLS or neither (DIMSE_TARGET_TLS_ENABLED), and trust its certificate."

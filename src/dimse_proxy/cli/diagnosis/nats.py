@@ -45,15 +45,17 @@ class _Listener:
         self.denied.append(text)
 
 
-async def check_nats(report: Report, settings: Settings, options: NatsOptions, tunnel: Tunnel) -> bool:
-    """Look at NATS; whether the rest of the way can be looked at."""
+async def check_nats(
+    report: Report, settings: Settings, options: NatsOptions, tunnel: Tunnel, channels: Sequence[str]
+) -> bool:
+    """Look at NATS; whether the rest of the way, to these channels, can be looked at."""
     servers = [parse_server(url) for url in settings.nats_servers]
     reached = [server for server in servers if await _reaches(report, server, len(servers) > 1)]
     if not reached:
         return False
     if not await _signs_in(report, reached[0], options, settings):
         return False
-    return await _permitted(report, reached[0], options, tunnel, settings)
+    return await _permitted(report, reached[0], options, tunnel, _Subjects(settings, channels))
 
 
 async def _reaches(report: Report, server: NatsServer, has_others: bool) -> bool:
@@ -124,12 +126,22 @@ def _sign_in_remedy(text: str) -> str:
     return "See whether a NATS server listens there: something took the connection and did not speak NATS."
 
 
+class _Subjects:
+    """What this side subscribes and publishes to."""
+
+    def __init__(self, settings: Settings, channels: Sequence[str]) -> None:
+        root, own = settings.nats_subject_root, settings.nats_subject_channel
+        self.subscribed: Final = f"{root}.{own}.>"
+        self.published: Final = " and ".join(f"{root}.{channel}.{own}.>" for channel in channels)
+        self.nobodys: Final = [f"{root}.{channel}.{own}.i.nobody" for channel in channels]
+        """Nobody is of that name, so nobody hears it."""
+
+
 async def _permitted(
-    report: Report, server: NatsServer, options: NatsOptions, tunnel: Tunnel, settings: Settings
+    report: Report, server: NatsServer, options: NatsOptions, tunnel: Tunnel, subjects: _Subjects
 ) -> bool:
-    """Try each subject: subscribe to ours, publish to the other side's."""
-    root, own, other = settings.nats_subject_root, settings.nats_subject_channel, settings.peer_channel
-    remedy = f"Let this user subscribe to {root}.{own}.> and publish to {root}.{other}.{own}.>: these two, no more."
+    """Try each subject: subscribe to ours, publish to the other sides'."""
+    remedy = f"Let this user subscribe to {subjects.subscribed} and publish to {subjects.published}: these, no more."
     for subject in tunnel.subscriptions():
         trial = NatsConnection(server, options, _Listener())
         try:
@@ -145,8 +157,8 @@ async def _permitted(
         await connection.open(())
         tunnel.connected(connection.max_payload, 0.0)
         hellos = [(message.subject, message.parts) for message in tunnel.messages_to_send(0.0)]
-        # Nobody is of that name, so nobody hears the second one; a hello of ours is what everybody says.
-        for subject, parts in (*hellos, (f"{root}.{other}.{own}.i.nobody", (b"",))):
+        # A hello of ours is what everybody says.
+        for subject, parts in (*hellos, *((subject, (b"",)) for subject in subjects.nobodys)):
             connection.publish(subject, parts, sum(map(len, parts)))
             await connection.ping()
     except TransportError as error:
@@ -158,5 +170,5 @@ async def _permitted(
         report.error(PERMITTED, text, remedy)
     if listener.denied:
         return False
-    report.good(PERMITTED, f"may subscribe to {root}.{own}.> and publish to {root}.{other}.{own}.>, as needed")
+    report.good(PERMITTED, f"may subscribe to {subjects.subscribed} and publish to {subjects.published}, as needed")
     return True

@@ -13,12 +13,15 @@ from dimse_proxy.config.contexts import load_both
 from dimse_proxy.config.material import Material, load_material
 from dimse_proxy.config.settings import ReviewedSettings, Settings, review_settings
 from dimse_proxy.errors import ConfigError
+from dimse_proxy.proxy.routes import Routes
+from dimse_proxy.routing import routing_of
 
 PATIENCE: Final = 2.0
 """Seconds for an answer of this machine's own proxy."""
 
 SETTINGS: Final = "settings"
 FOLDER: Final = "dimse-config"
+ROUTES: Final = "routes"
 KEYS: Final = "keys and certificates"
 PORT: Final = "DICOM port"
 HTTP_PORT: Final = "HTTP port"
@@ -50,10 +53,24 @@ def check_folder(report: Report, settings: Settings) -> None:
         report.good(FOLDER, f"{settings.config_path} filters presentation contexts")
 
 
-def check_material(report: Report, reviewed: ReviewedSettings) -> Material | None:
+def check_routes(report: Report, reviewed: ReviewedSettings) -> Routes | None:
+    """Look at the routes; None if they cannot be used."""
+    problems: list[str] = []
+    routing = routing_of(reviewed, problems)
+    for problem in problems:
+        report.error(ROUTES, problem, "Correct the routes file or the variable; `dimse-proxy routes` shows the result.")
+    if routing is None:
+        return None
+    where = "no routes file" if routing.path is None else str(routing.path)
+    table = routing.table
+    report.good(ROUTES, f"{where}; to channel {', '.join(table.channels)}, {len(table.targets)} targets here")
+    return table
+
+
+def check_material(report: Report, reviewed: ReviewedSettings, routes: Routes) -> Material | None:
     """Look at the files that settings name; None if they cannot be used."""
     try:
-        material = load_material(reviewed.settings, reviewed.variables.origins)
+        material = load_material(reviewed.settings, reviewed.variables.origins, has_tls_targets=routes.has_tls_targets)
     except ConfigError as error:
         for problem in error.problems:
             report.error(KEYS, problem, "Put the right file there, or correct its variable, type or password.")

@@ -53,7 +53,7 @@ class Page:
             css=_CSS,
             js=_JS,
             channel=escape(identity.channel),
-            peer_channel=escape(identity.peer_channel),
+            peer_channel=escape(self._snapshot.peer_channels),
             version=escape(identity.version),
             instance=escape(identity.instance),
             operate=_OPERATE if identity.can_act else "",
