@@ -30,6 +30,7 @@ class Routing:
         """
         self._settings: Final = settings
         self._state: tuple[int, ...] = ()
+        self._looked_at = self._state
         self.path: Path | None = None
         """The routes file in use; None for none."""
         self.table = self._next = self._read()
@@ -46,8 +47,13 @@ class Routing:
         return self.path is not None or routes_path(self._settings) is not None
 
     def has_changed(self) -> bool:
-        """The file is another one, or has appeared."""
-        return file_state(self._where) != self._state
+        """The file is another one, or has appeared, and was the same when it was looked at before.
+
+        An editor may write a file in pieces, and the first piece may be a file that is right.
+        """
+        state = file_state(self._where)
+        is_settled, self._looked_at = state == self._looked_at, state
+        return is_settled and state != self._state
 
     def read(self) -> None:
         """Reads the file and makes a table of it, which is not used yet."""
@@ -76,7 +82,7 @@ class Routing:
 
     def _read(self) -> Routes:
         """A file that was in use and is gone is an error: a proxy does not forget its routes because of a lost file."""
-        self._state = file_state(self._where)
+        self._state = self._looked_at = file_state(self._where)
         path = routes_path(self._settings) or self.path
         file = None if path is None else read_routes_file(path)
         if problems := list(problems_together(self._settings, file)):

@@ -10,7 +10,7 @@ from typing import Final
 
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.proxy.callbacks import call_back_troubles
-from dimse_proxy.proxy.routes import ANY, Routes, Target
+from dimse_proxy.proxy.routes import ANY, LocalAe, Routes, Target
 
 ADDRESS_WANTED: Final = "(the address of the proxy)"
 """Where this proxy listens on every address, and nobody said by which one it is found."""
@@ -36,7 +36,7 @@ def registration(settings: Settings, routes: Routes, *, address: str | None = No
     ]
     troubles = [f"- {trouble}." for trouble in call_back_troubles(routes)]
     if troubles:
-        parts += ["## What does not work as it is", "\n".join(troubles)]
+        parts += ["## Who cannot be called back", "\n".join(troubles)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -51,7 +51,7 @@ def _own_address(settings: Settings) -> str:
 def _listeners(settings: Settings) -> tuple[str, str]:
     """Port and TLS of the listener, or of both."""
     if settings.tls_port is not None:
-        return f"{settings.port}, {settings.tls_port}", f"no, yes on {settings.tls_port}"
+        return f"{settings.port} / {settings.tls_port}", "no / yes"
     return str(settings.port), "yes" if settings.tls_enabled else "no"
 
 
@@ -70,7 +70,7 @@ def _local(settings: Settings, routes: Routes, where: str) -> Iterator[str]:
                 where,
                 port,
                 tls,
-                f"{_title(local.ask_for) if local.ask_for else 'the AE of that title'} at channel {local.channel}",
+                _what(routes, local),
             )
             for local in routes.local_aes
         ),
@@ -78,6 +78,13 @@ def _local(settings: Settings, routes: Routes, where: str) -> Iterator[str]:
     allowed = [title for title in settings.allowed_calling_aes if title != ANY]
     if allowed and ANY not in settings.allowed_calling_aes:
         yield f"Only these calling AE titles are let in (DIMSE_ALLOWED_CALLING_AES): {_titles(allowed)}."
+
+
+def _what(routes: Routes, local: LocalAe) -> str:
+    """What stands behind a called AE title."""
+    itself = "this proxy itself, and " if local.called == routes.own_ae_title else ""
+    asked = "the AE of that title" if local.ask_for is None else _title(local.ask_for)
+    return f"{itself}{asked} at channel {local.channel}"
 
 
 def _aliases(settings: Settings, routes: Routes, where: str) -> Iterator[str]:
