@@ -30,7 +30,7 @@ class Routing:
         """
         self._settings: Final = settings
         self._state: tuple[int, ...] = ()
-        self._looked_at = self._state
+        self._looked_at: tuple[int, ...] = ()
         self.path: Path | None = None
         """The routes file in use; None for none."""
         self.table = self._next = self._read()

@@ -8,6 +8,7 @@ import pytest
 from dimse_proxy.dimse.services import echo_request
 from dimse_proxy.proxy.admission import Applicant
 from dimse_proxy.proxy.hooks import Side
+from dimse_proxy.proxy.routes import LocalAe, MoveAlias
 from dimse_proxy.proxy.timers import FLUSH_BOUND, RelaySettings
 from dimse_proxy.upper_layer.codec import (
     encode_abort,
@@ -18,6 +19,7 @@ from dimse_proxy.upper_layer.codec import (
 )
 from tests.playbook.conftest import (
     CT,
+    MOVE,
     POLICY,
     VERIFICATION,
     AcceptorStage,
@@ -373,3 +375,28 @@ def test_a_fault_of_ours_ends_both_ends(acceptor: AcceptorStage) -> None:
     assert "reset" in acceptor.end_point.calls
     assert acceptor.session.aborted is not None
     assert acceptor.admission.active == 0
+
+
+def test_the_called_title_chooses_the_channel_and_what_is_asked_for_there() -> None:
+    there = LocalAe(called="INGESTION", channel="S2", ask_for="PACS")
+    stage = acceptor_stage(policy(channels=("S1", "S2"), local_aes=[there]))
+    stage.ask()
+    assert stage.end_point.channel == "S2"
+    assert stage.session.info["called"] == "PACS"
+    assert stage.session.taken() == request(), "the title is written by the other side"
+
+
+def test_a_title_that_leads_nowhere_is_refused_here() -> None:
+    stage = acceptor_stage(policy(local_aes=[LocalAe(called="OTHER", channel="B")]))
+    stage.ask()
+    assert stage.end_point.calls == []
+    assert stage.end_point.taken() == rejection(1, 1, 7)
+
+
+def test_aliases_of_another_channel_are_left_alone() -> None:
+    elsewhere = MoveAlias(asker="ASKER", alias="ALIAS", channel="S2")
+    stage = acceptor_stage(policy(channels=("B", "S2"), move_aliases=[elsewhere]))
+    stage.ask(request(syntaxes=[MOVE]))
+    stage.relay.session_received(accept(results={1: 0}), 2.0)
+    assert stage.relay._passage is not None
+    assert stage.relay._passage._commands is None

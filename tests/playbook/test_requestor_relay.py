@@ -7,7 +7,9 @@ import pytest
 from dimse_proxy.dimse.command_set import CommandSet
 from dimse_proxy.proxy.admission import Applicant
 from dimse_proxy.proxy.hooks import Side
+from dimse_proxy.proxy.routes import Way
 from dimse_proxy.proxy.timers import RelaySettings
+from dimse_proxy.transports.streams import Address
 from dimse_proxy.upper_layer.codec import (
     encode_abort,
     encode_associate_reject,
@@ -107,6 +109,60 @@ def test_a_release_collision_across_the_tunnel_ends_well(requestor: RequestorSta
     requestor.relay.end_point_received(encode_release_response(), 3.3)
     assert requestor.session.taken() == encode_release_request() + encode_release_response()
     assert requestor.audience.endings[0].is_released
+
+
+def test_what_no_target_is_for_is_refused_before_the_request_is_read() -> None:
+    """The channel of the session counts: what another one may ask for is not there for this one."""
+    for target in (
+        dataclasses.replace(TARGET, asked_for=("OTHER",)),
+        dataclasses.replace(TARGET, channels=("C",)),
+    ):
+        stage = requestor_stage(policy(targets=[target], channels=("B", "C")))
+        stage.relay.opened(0.5)
+        assert stage.session.aborted is not None
+        assert stage.session.aborted["refused"] == "no-route"
+        assert (stage.audience.refusals[0].result, stage.audience.refusals[0].reason) == (1, 7)
+        assert stage.end_point.calls == []
+        assert stage.admission.active == 0
+        assert stage.relay.is_over
+
+
+def test_the_asked_for_title_chooses_the_target() -> None:
+    archive = dataclasses.replace(TARGET, asked_for=("INGESTION",), hosts=(Address("named", 104),), ae_title=None)
+    stage = requestor_stage(policy(targets=[TARGET, archive]), info={"called": " INGESTION "})
+    stage.ask()
+    assert stage.end_point.way == Way(target=archive, called="INGESTION")
+    assert (stage.relay.record.target, stage.relay.record.target_name) == ("INGESTION@named:104", "INGESTION@named:104")
+    stage.relay.connected(1.5)
+    assert stage.end_point.taken()[10:42] == title("INGESTION") * 2
+
+
+def test_the_calling_title_is_the_alias_of_the_asker() -> None:
+    by_alias = dataclasses.replace(TARGET, calling="alias")
+    stage = requestor_stage(policy(targets=[by_alias], move_aliases=[alias("MODALITY", "MODALITY_REMOTE")]))
+    stage.ask()
+    stage.relay.connected(1.5)
+    assert stage.end_point.taken()[26:42] == title("MODALITY_REMOTE")
+    stage.relay.end_point_received(accept(called="ARCHIVE", calling="MODALITY_REMOTE"), 2.0)
+    assert stage.session.taken() == accept(called="INGESTION", calling="MODALITY")
+
+
+def test_what_is_no_title_is_refused_where_it_would_be_called() -> None:
+    stage = requestor_stage(policy(targets=[dataclasses.replace(TARGET, ae_title=None)]), info={"called": "X" * 17})
+    stage.ask()
+    assert stage.session.aborted is not None
+    assert stage.session.aborted["refused"] == "no-route"
+    assert stage.end_point.calls == []
+
+
+def test_a_target_has_a_limit_of_its_own() -> None:
+    limited = dataclasses.replace(TARGET, max_associations=1)
+    stage = requestor_stage(policy(targets=[limited]))
+    stage.admission.enter(Applicant(side=Side.REQUESTOR, calling="OTHER", target=limited.name))
+    stage.relay.opened(0.5)
+    assert stage.session.aborted is not None
+    assert stage.session.aborted["refused"] == "limit"
+    assert "1 associations with ARCHIVE@pacs:104" in str(stage.session.aborted["text"])
 
 
 def test_no_target_is_refused() -> None:

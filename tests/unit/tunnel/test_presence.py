@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dimse_proxy.errors import LocalProtocolError
 from dimse_proxy.tunnel import Message, PeerLost, TunnelCode, TunnelSettings
 from dimse_proxy.tunnel.presence import MOST_PEERS
 from tests.unit.tunnel.network import Network, Node, frame, open_session, pair
@@ -299,3 +300,33 @@ def test_an_open_with_an_old_epoch_is_not_taken() -> None:
     network.settle()
     assert b.tunnel.counters.stale_epochs == 1
     assert b.opened() == []
+
+
+def test_a_channel_that_is_added_is_asked_who_is_there() -> None:
+    network, a, b = pair()
+    ours, _ = open_session(network, a, b)
+    c = Node("C", "c1", ("A",), SETTINGS)
+    network.nodes.append(c)
+    network.connect(c)
+    assert [peer.channel for peer in a.tunnel.peers()] == ["B"], "what it says is not believed yet"
+    assert a.tunnel.counters.bad_subjects > 0
+    with pytest.raises(LocalProtocolError):
+        a.tunnel.open_session("C", {}, network.now)
+    network.log.clear()
+    a.tunnel.talk_to(("B", "C", "C"))
+    network.settle()
+    assert {peer.channel for peer in a.tunnel.peers()} == {"B", "C"}
+    assert [message.subject for message in network.log].count("DIMSE.C.A.hello") == 1
+    theirs, _ = open_session(network, a, c)
+    assert theirs.channel == "C"
+    assert not ours.is_over
+    network.run(20)
+    assert lost(a) == []
+
+
+def test_a_channel_added_before_the_connection_is_asked_with_all_others() -> None:
+    a, b = Node("A", "a1", (), SETTINGS), Node("B", "b1", ("A",), SETTINGS)
+    network = Network(a, b)
+    a.tunnel.talk_to(["B"])
+    network.connect()
+    assert [peer.channel for peer in a.tunnel.peers()] == ["B"]
