@@ -23,8 +23,9 @@ from dimse_proxy.proxy.acceptor import Acceptor
 from dimse_proxy.proxy.admission import Admission
 from dimse_proxy.proxy.exchange import Exchange
 from dimse_proxy.proxy.hooks import observers
-from dimse_proxy.proxy.policy import Policy, Target
+from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.requestor import Requestor
+from dimse_proxy.proxy.routes import ANY, CALLING_ORIGINAL, LocalAe, Routes, Target
 from dimse_proxy.proxy.timers import RelaySettings
 from dimse_proxy.transports.nats_protocol import MessageReader
 from dimse_proxy.transports.streams import Address, StreamConnection, StreamHandler
@@ -139,11 +140,21 @@ class Proxy:
         self.connection: Final = Connection()
         counts = Counts()
         listeners: list[Any] = [AssociationLog(), counts, LiveState(counts.p_data_bytes, clock.time, clock.time)]
+        target = Target(
+            asked_for=(ANY,),
+            channels=(peer,),
+            hosts=(Address("192.0.2.1", 104),),
+            ae_title="SCP",
+            calling=CALLING_ORIGINAL,
+        )
         policy = Policy(
-            local_ae_titles=("*",),
-            own_ae_title="",
-            calling_ae="original",
-            target=Target(ae_title="SCP", host="192.0.2.1", port=104),
+            routes=Routes(
+                own_ae_title="",
+                channels=(peer,),
+                default_channel=peer,
+                local_aes=(LocalAe(called=ANY, channel=peer),),
+                targets=(target,),
+            )
         )
         admission, settings, observer = Admission(0), RelaySettings(), observers(listeners)
         requestor = Requestor(
@@ -169,7 +180,6 @@ class Proxy:
         )
         self.exchange.attach(self)
         self.acceptor: Final = Acceptor(
-            channel=peer,
             policy=policy,
             admission=admission,
             settings=settings,
@@ -185,7 +195,7 @@ class Proxy:
         )
         self._reader.add_subscription(1)
 
-    async def _connect(self, _host: str, _port: int, handler: StreamHandler) -> StreamConnection:
+    async def _connect(self, _target: Target, _host: Address, handler: StreamHandler) -> StreamConnection:
         self.connection.handler = handler
         return cast(StreamConnection, self.connection)
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from dimse_proxy.config.contexts import ROUTES_FILE_NAME
 from dimse_proxy.config.nats_access import file_state
-from dimse_proxy.config.routes_file import FILE_NAME, RoutesFile, read_routes_file
+from dimse_proxy.config.routes_file import RoutesFile, read_routes_file
 from dimse_proxy.config.routes_together import PeerChannels, peer_channels, problems_together, routes_path
 from dimse_proxy.config.settings import ReviewedSettings, Settings
 from dimse_proxy.errors import ConfigError
@@ -92,7 +93,7 @@ class Routing:
 
     @property
     def _where(self) -> Path:
-        return self._settings.routes_file or self._settings.config_path / FILE_NAME
+        return self._settings.routes_file or self._settings.config_path / ROUTES_FILE_NAME
 
 
 def table_of(settings: Settings, file: RoutesFile | None) -> Routes:

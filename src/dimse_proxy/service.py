@@ -269,15 +269,7 @@ class Service:
             stop.set()
 
         exchange.refused = refused
-        self._routing.prepare = lambda table: self._prepare(table, end_points)
-
-        def routes_changed(table: Routes) -> None:
-            acceptor.policy = requestor.policy = replace(self._policy, routes=table)
-            tunnel.talk_to(table.channels)
-            exchange.flush()
-
-        self._routing.taken = routes_changed
-        reloader = Reloader((self._routing, end_points))
+        reloader = self._reloader(end_points, exchange, acceptor, requestor)
         loop.add_signal_handler(signal.SIGHUP, reloader.reload)
         end_points.warn()
         await end_points.listen(acceptor.connection_made)
@@ -308,6 +300,21 @@ class Service:
         if refusals:
             raise TransportError(f"stopped: {refusals[0]}")
         log.info("stopped")
+
+    def _reloader(
+        self, end_points: EndPoints, exchange: Exchange, acceptor: Acceptor, requestor: Requestor
+    ) -> Reloader:
+        """What reads routes, keys and certificates again; the parts get new routes for the associations to come."""
+
+        def taken(table: Routes) -> None:
+            acceptor.policy = requestor.policy = replace(self._policy, routes=table)
+            end_points.warn()
+            exchange.tunnel.talk_to(table.channels)
+            exchange.flush()
+
+        self._routing.prepare = lambda table: self._prepare(table, end_points)
+        self._routing.taken = taken
+        return Reloader((self._routing, end_points))
 
     def _prepare(self, table: Routes, end_points: EndPoints) -> None:
         """Has contexts for targets with TLS, before there are such targets."""

@@ -4,7 +4,11 @@ Both sites have a workstation WS1. At the hub, its Move alias tells one from the
 AE title, and as the title that the archive calls back.
 """
 
+import json
+import os
 import queue
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -203,6 +207,34 @@ def test_a_target_has_a_limit_of_its_own(hub: Hub, tmp_path: Path) -> None:
         assert "Local Limit Exceeded" in echo(hub.port("S1"), FULL).output
     with dcmtk.storescp(hub.ports["ris"], tmp_path):
         echo(hub.port("S1"), FULL).ok()
+
+
+def test_doctor_looks_at_every_channel_and_every_host(hub: Hub, tmp_path: Path) -> None:
+    env = hub.sites["HUB"].env | {"DIMSE_PORT": str(free_port())}
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith("DIMSE_")}
+    with (
+        dcmtk.storescp(hub.ports["archive"], tmp_path / "archive"),
+        dcmtk.storescp(hub.ports["ris"], tmp_path / "ris"),
+        dcmtk.storescp(hub.ports["pacs S1"], tmp_path / "pacs"),
+    ):
+        command = [sys.executable, "-m", "dimse_proxy", "doctor", "--json"]
+        done = subprocess.run(command, env=inherited | env, capture_output=True, text=True, timeout=60, check=False)
+    report = json.loads(done.stdout)
+    found = {(finding["check"], finding["severity"], finding["text"]) for finding in report["findings"]}
+    said = [f"{check} {severity}: {text}" for check, severity, text in sorted(found)]
+
+    def has(*words: str) -> bool:
+        return any(all(word in line for word in words) for line in said)
+
+    assert has("routes ok", "to channel S1, S2, 2 targets here"), said
+    assert has("NATS permissions ok", ".S1.HUB.> and ", ".S2.HUB.>"), said
+    assert has("peer proxy ok", "channel S1"), said
+    assert has("peer proxy ok", "channel S2"), said
+    assert has("other side's target ok"), said
+    assert has("other side's target error", "target-unreachable"), said
+    assert has("own target error", f"MAIN_ARCHIVE@127.0.0.1:{hub.ports['nobody']}: connection refused"), said
+    assert has("own target ok", f"MAIN_ARCHIVE@127.0.0.1:{hub.ports['archive']}"), said
+    assert has("own target ok", f"{FULL}@127.0.0.1:{hub.ports['ris']}"), said
 
 
 # Both workstations at the same time.

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 
+ROUTES_FILE_NAME: Final = "routes.toml"
+"""A file of the folder that is none of its lists: `routes_file` reads it."""
+
 _ALL: Final = "*"
 _UID: Final = re.compile(r"[012](\.[0-9]+)+")  # leading zeros are wrong (PS3.5 9.1), but met in the field
 _UID_LENGTH: Final = 64  # PS3.5 9.1
@@ -149,7 +152,7 @@ def load_contexts(folder: Path, *, variable: str = "DIMSE_CONFIG_PATH") -> Conte
     problems: list[str] = []
     sop_classes = _read_lists({service: folder / service.sop_class_file for service in Service}, problems)
     transfer_syntaxes = _read_lists({service: folder / service.transfer_syntax_file for service in Service}, problems)
-    if not problems and not sop_classes and not transfer_syntaxes:
+    if not problems and not sop_classes and not transfer_syntaxes and not (folder / ROUTES_FILE_NAME).exists():
         names = ", ".join(
             name for service in Service for name in (service.sop_class_file, service.transfer_syntax_file)
         )

@@ -30,8 +30,6 @@ from dimse_proxy.config.values import (
 )
 from dimse_proxy.errors import ConfigError
 
-FILE_NAME: Final = "routes.toml"
-"""In DIMSE_CONFIG_PATH: the routes file that is read when DIMSE_ROUTES_FILE names none."""
 DEFAULT_PORT: Final = 11112
 """As of DIMSE_TARGET_PORT."""
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dimse_proxy.config.contexts import ROUTES_FILE_NAME
 from dimse_proxy.config.nats_access import file_state
-from dimse_proxy.config.routes_file import FILE_NAME, RoutesFile, named_channels
+from dimse_proxy.config.routes_file import RoutesFile, named_channels
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.config.values import ANY
 
@@ -38,7 +39,7 @@ def routes_path(settings: Settings) -> Path | None:
     """Return where the routes file is; None if there is none and none is asked for."""
     if settings.routes_file is not None:
         return settings.routes_file
-    path = settings.config_path / FILE_NAME
+    path = settings.config_path / ROUTES_FILE_NAME
     return path if file_state(path) else None
 
 

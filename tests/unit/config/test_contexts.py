@@ -47,6 +47,13 @@ def test_a_folder_without_files(tmp_path: Path) -> None:
     assert sentence.startswith(f"DIMSE_CONFIG_PATH={tmp_path}: config folder without files.")
 
 
+def test_a_folder_with_nothing_but_routes_filters_nothing(tmp_path: Path) -> None:
+    (tmp_path / "routes.toml").write_text("")
+    contexts = load_contexts(tmp_path)
+    assert contexts is not None
+    assert contexts.decide("1.2.3", ("1.2",)) == ("1.2",)
+
+
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     path = tmp_path / "dimse-config"
     path.write_text("")
