@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -14,11 +15,35 @@ from tests.integration.peers.waiting import LOOPBACK, free_port
 ORTHANC: Final = "/usr/sbin/Orthanc"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrthancTls:
+    """PEM files of Orthanc's."""
+
+    key: Path
+    certificate: Path
+    authority: Path
+
+    def settings(self) -> dict[str, object]:
+        return {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(self.certificate),
+            "DicomTlsPrivateKey": str(self.key),
+            "DicomTlsTrustedCertificates": str(self.authority),
+            "DicomTlsRemoteCertificateRequired": True,
+        }
+
+
 class Orthanc:
     """Orthanc with DICOM on a given port and HTTP on a free one; leaving the with block ends it."""
 
     def __init__(
-        self, port: int, folder: Path, *, ae: str = "TARGET", modalities: Mapping[str, tuple[str, int]] | None = None
+        self,
+        port: int,
+        folder: Path,
+        *,
+        ae: str = "TARGET",
+        modalities: Mapping[str, tuple[str, int]] | None = None,
+        tls: OrthancTls | None = None,
     ) -> None:
         """Starts it and waits until it listens.
 
@@ -27,17 +52,21 @@ class Orthanc:
             folder: for its configuration and database; made if it is missing.
             ae: AE title.
             modalities: the peers that it knows, symbolic name to AE title and loopback port.
+            tls: with it, every DICOM connection has TLS, and certificates are demanded.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.port: Final = port
         self.http_port: Final = free_port()
         config = folder / "orthanc.json"
-        config.write_text(json.dumps(self._configuration(folder, ae, modalities or {}), indent=1))
+        settings = self._configuration(folder, ae, modalities or {}, tls)
+        config.write_text(json.dumps(settings, indent=1))
         self.process: Final = ChildProcess("orthanc", [ORTHANC, "--verbose", str(config)], folder)
         self.process.wait_for_listener(self.http_port)
         self.process.wait_for_listener(port)
 
-    def _configuration(self, folder: Path, ae: str, modalities: Mapping[str, tuple[str, int]]) -> dict[str, object]:
+    def _configuration(
+        self, folder: Path, ae: str, modalities: Mapping[str, tuple[str, int]], tls: OrthancTls | None
+    ) -> dict[str, object]:
         return {
             "Name": "test",
             "StorageDirectory": str(folder / "storage"),
@@ -63,13 +92,20 @@ class Orthanc:
             "UnknownSopClassAccepted": True,
             "OverwriteInstances": True,
             "DicomModalities": {
-                name: {"AET": title, "Host": LOOPBACK, "Port": number, "AllowTranscoding": False}
+                name: {
+                    "AET": title,
+                    "Host": LOOPBACK,
+                    "Port": number,
+                    "AllowTranscoding": False,
+                    "UseDicomTls": tls is not None,
+                }
                 for name, (title, number) in modalities.items()
             },
             "StableAge": 1,
             "JobsHistorySize": 100,
             "ConcurrentJobs": 4,
             "DicomThreadsCount": 4,
+            **({} if tls is None else tls.settings()),
         }
 
     def get(self, path: str) -> bytes:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,15 +40,33 @@ class Target:
 class Proxy:
     """One `dimse-proxy run` process."""
 
-    def __init__(self, name: str, folder: Path, env: Mapping[str, str], *, module: str = "dimse_proxy") -> None:
-        """Starts it with `env` on top of this process's environment without its DIMSE_ variables."""
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        env: Mapping[str, str],
+        *,
+        module: str = "dimse_proxy",
+        arguments: Sequence[str] = (),
+        cwd: Path | None = None,
+    ) -> None:
+        """Starts it with `env` on top of this process's environment without its DIMSE_ variables.
+
+        Args:
+            name: for its log.
+            folder: for its log.
+            env: variables; DIMSE_PORT has to be among them.
+            module: what is run.
+            arguments: more words of its command line.
+            cwd: its working directory; without it, `folder`.
+        """
         self.name: Final = name
         self.port: Final = int(env["DIMSE_PORT"])
         self.env: Final = dict(env)
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("DIMSE_")}
-        command = [sys.executable, "-m", module, "run"]
+        command = [sys.executable, "-m", module, "run", *arguments]
         folder.mkdir(parents=True, exist_ok=True)
-        self.process: Final = ChildProcess(name, command, folder, env={**inherited, **env})
+        self.process: Final = ChildProcess(name, command, folder, env={**inherited, **env}, cwd=cwd)
 
     def log_lines(self) -> list[LogLine]:
         """Every complete line of its log so far; a line that is not JSON appears as `{"raw": text}`."""

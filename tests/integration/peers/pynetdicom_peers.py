@@ -6,6 +6,7 @@ Only what every service needs is here; what an SCP answers is in the handlers th
 import contextlib
 import socket
 import socketserver
+import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -70,7 +71,14 @@ class Scp:
     """An AE that accepts associations; leaving the with block ends it."""
 
     def __init__(
-        self, port: int, supported: Iterable[Offer], handlers: Handlers, *, ae: str = "TARGET", associations: int = 256
+        self,
+        port: int,
+        supported: Iterable[Offer],
+        handlers: Handlers,
+        *,
+        ae: str = "TARGET",
+        associations: int = 256,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._ae: Final = _new_ae(ae)
         self._ae.maximum_associations = associations
@@ -79,7 +87,10 @@ class Scp:
                 offer.sop_class, list(offer.transfer_syntaxes), scu_role=offer.scu_role, scp_role=offer.scp_role
             )
         self._server: Final = self._ae.make_server(
-            (LOOPBACK, port), evt_handlers=[*handlers, AT_ONCE], server_class=ThreadedAssociationServer
+            (LOOPBACK, port),
+            evt_handlers=[*handlers, AT_ONCE],
+            server_class=ThreadedAssociationServer,
+            ssl_context=tls,
         )
         # `start_server` would look for a shutdown only every half second.
         self._thread: Final = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -117,6 +128,7 @@ def request(
     calling: str = "ASKER",
     called: str = "TARGET",
     items: Iterable[Any] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> Association:
     """Requests an association and returns it, whatever became of it.
 
@@ -127,6 +139,7 @@ def request(
         calling: AE title.
         called: AE title.
         items: further user information items.
+        tls: for TLS.
     """
     ae = _new_ae(calling)
     contexts: list[PresentationContext] = []
@@ -142,6 +155,7 @@ def request(
         ae_title=called,
         ext_neg=[*roles, *items],
         evt_handlers=[*handlers, AT_ONCE],
+        tls_args=None if tls is None else (tls, LOOPBACK),
     )
 
 
@@ -153,9 +167,10 @@ def association(
     *,
     calling: str = "ASKER",
     called: str = "TARGET",
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Association]:
     """An association that must be accepted, and is released at the end of the block."""
-    assoc = request(port, proposed, handlers, calling=calling, called=called)
+    assoc = request(port, proposed, handlers, calling=calling, called=called, tls=tls)
     assert assoc.is_established, f"not accepted: {'rejected' if assoc.is_rejected else 'aborted or no answer'}"
     try:
         yield assoc

@@ -1,0 +1,1 @@
+"""AI results stored back into the PACS, with storage commitment."""
