@@ -42,7 +42,7 @@ class Example(AbstractContextManager["Example"]):
         self.proxies: Final[dict[str, Proxy]] = {}
         self._ports: Final[dict[int, int]] = {} if nats_port is None else {NATS_PORT: nats_port}
         self._root: Final = f"E{uuid.uuid4().hex[:12]}"
-        self._count = 0
+        self._background: Final[list[ChildProcess]] = []
         self._stack: Final = ExitStack()
 
     # Names of this run.
@@ -109,9 +109,10 @@ class Example(AbstractContextManager["Example"]):
 
     def background(self, text: str, *, ready: Sequence[int] = ()) -> ChildProcess:
         """Starts a command of the README and returns once each documented port of `ready` is listened on."""
-        self._count += 1
         words = self.command(text).split()
-        process = ChildProcess(f"{self._count}-{Path(words[0]).name}", words, self.folder, env=ENVIRONMENT, cwd=ROOT)
+        name = f"{len(self._background)}-{Path(words[0]).name}"
+        process = ChildProcess(name, words, self.folder, env=ENVIRONMENT, cwd=ROOT)
+        self._background.append(process)
         self._stack.callback(process.kill)
         for documented in ready:
             process.wait_for_listener(self.port(documented))
@@ -148,15 +149,24 @@ class Example(AbstractContextManager["Example"]):
         for kind, body in FENCE.findall((self.source / "README.md").read_text()):
             if kind == "sh":
                 output = "".join(self._follow(line, ready) for line in body.replace("\\\n", "").splitlines())
-            elif output and not body.startswith(" "):
-                for line in body.splitlines():
-                    assert plain(line) in plain(output), f"{line!r} is not in:\n{output}"
+            elif not body.startswith(" "):  # not the picture
+                self._expect(body, output)
+
+    def _expect(self, lines: str, output: str) -> None:
+        """Waits until each of `lines` has been printed, by what runs in the background or in `output`."""
+
+        def missing() -> list[str]:
+            printed = plain(output + "".join(process.output() for process in self._background))
+            return [line for line in plain(lines).splitlines() if line not in printed.splitlines()]
+
+        wait_until(lambda: not missing(), seconds=START_SECONDS, what=f"{missing()} to be printed, not only {output}")
 
     def _follow(self, line: str, ready: Sequence[int]) -> str:
         if line.endswith(" &"):
             self._start_as_documented(line.removesuffix(" &"))
             return ""
-        self._wait_until_started(ready)
+        if self.proxies:
+            self._wait_until_started(ready)
         result = self.run(line)
         assert result.code == 0, f"{line}: exit code {result.code}\n{result.output}"
         return result.output

@@ -89,6 +89,7 @@ class Orthanc:
             "DicomAlwaysAllowMove": True,
             "DicomCheckModalityHost": False,
             "DicomScpTimeout": 30,
+            "DicomAssociationCloseDelay": 0,  # it would keep its associations for five seconds
             "UnknownSopClassAccepted": True,
             "OverwriteInstances": True,
             "DicomModalities": {

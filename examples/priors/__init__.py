@@ -1,0 +1,1 @@
+"""Priors fetched when a study arrives."""
