@@ -88,10 +88,8 @@ def move(application: Application, study: str) -> Dataset:
     keys = Dataset()
     keys.QueryRetrieveLevel = "STUDY"
     keys.StudyInstanceUID = study
-    last = Dataset()
     with application.associate(contexts_for(MOVE)) as association:
-        for last, _ in association.send_c_move(keys, application.title, MOVE):
-            pass
+        *_, (last, _) = association.send_c_move(keys, application.title, MOVE)
     return last
 
 
@@ -103,7 +101,8 @@ def fetch(application: Application, arrivals: Arrivals, patient: str, study: str
         arrivals.asked_for.add(str(prior.StudyInstanceUID))
         answer = move(application, str(prior.StudyInstanceUID))
         say(
-            f"{patient}: prior of {prior.StudyDate}, {prior.get('StudyDescription', '')}: C-MOVE {status_of(answer):04X}H, "
+            f"{patient}: prior of {prior.StudyDate}, {prior.get('StudyDescription', '')}: "
+            f"C-MOVE {status_of(answer):04X}H, "
             f"{answer.get('NumberOfCompletedSuboperations', 0)} completed, "
             f"{answer.get('NumberOfFailedSuboperations', 0)} failed, {arrivals.count(prior.StudyInstanceUID)} here"
         )

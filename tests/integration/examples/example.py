@@ -82,17 +82,15 @@ class Example(AbstractContextManager["Example"]):
         """
         for name in names or sorted(path.stem for path in self.source.glob("*.env")):
             self.start_proxy(name, (overrides or {}).get(name, {}))
-        for proxy in self.proxies.values():
-            proxy.wait_for("peer appeared", seconds=START_SECONDS)
+        self._wait_until_started(())
 
     def start_proxy(self, name: str, more: Mapping[str, str], *arguments: str, instance: str = "") -> Proxy:
-        """Starts `dimse-proxy run` with an env file and returns once it is ready."""
+        """Starts `dimse-proxy run` with an env file."""
         env_file = self.source / f"{name}.env"
         env = {**self._overrides(env_file), **more}
         proxy = Proxy(name + instance, self.folder, env, arguments=("--env-file", str(env_file), *arguments), cwd=ROOT)
         self.proxies[name + instance] = proxy
         self._stack.callback(proxy.process.kill)
-        proxy.wait_for("ready", seconds=START_SECONDS)
         return proxy
 
     def _overrides(self, env_file: Path) -> dict[str, str]:
@@ -180,6 +178,7 @@ class Example(AbstractContextManager["Example"]):
 
     def _wait_until_started(self, ready: Sequence[int]) -> None:
         for proxy in self.proxies.values():
+            proxy.wait_for('"event": "ready', seconds=START_SECONDS)
             proxy.wait_for("peer appeared", seconds=START_SECONDS)
         ports = [self.port(documented) for documented in ready]
         wait_until(lambda: all(map(listens, ports)), seconds=START_SECONDS, what=f"listeners on {ports}")

@@ -1,0 +1,1 @@
+"""A cohort selected and pulled."""
