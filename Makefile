@@ -16,8 +16,8 @@ demo: $(VENV)/.demo ## the main job: real images across two proxies and back (KE
 	@$(BIN)/dimse-proxy demo $(if $(KEEP),--keep)
 
 check: $(VENV)/.check ## format, lint (security rules included), strict types, import contracts, fast tests
-	$(BIN)/ruff format --check src tests tools bench
-	$(BIN)/ruff check src tests tools bench
+	$(BIN)/ruff format --check src tests tools bench examples
+	$(BIN)/ruff check src tests tools bench examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q $(FAST) --cov --cov-branch --cov-report= --cov-config=pyproject.toml
@@ -48,8 +48,8 @@ peers: ## the DICOM peers that the tests talk to, from Debian's packages
 	@tools/install_peers.sh
 
 format: $(VENV)/.check ## format and mend what can be mended
-	$(BIN)/ruff format src tests tools bench
-	$(BIN)/ruff check --fix src tests tools bench
+	$(BIN)/ruff format src tests tools bench examples
+	$(BIN)/ruff check --fix src tests tools bench examples
 
 generate: $(VENV)/.check ## what is generated: UID names, dimse-config, the state diagram
 	for tool in tools/generate_*.py; do $(BIN)/python $$tool || exit 1; done

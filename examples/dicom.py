@@ -118,13 +118,13 @@ class Application:
         return context
 
 
-def options_parser(description: str, *, title: str, called: str) -> ArgumentParser:
-    """The options of an application, with the AE titles of its README as defaults."""
+def options_parser(description: str, *, title: str, called: str = "") -> ArgumentParser:
+    """The options of an application, with the AE titles of its README as defaults; one that calls nobody has none."""
     parser = ArgumentParser(description=description)
     parser.add_argument("--title", default=title, help=f"own AE title ({title})")
-    parser.add_argument("--called", default=called, help=f"AE title to call ({called})")
+    parser.add_argument("--called", default=called, help=f"AE title to call ({called or 'none'})")
     parser.add_argument("--host", default="127.0.0.1", help="where it is, and where to listen (127.0.0.1)")
-    parser.add_argument("--port", type=int, required=True, help="its port")
+    parser.add_argument("--port", type=int, required=bool(called), default=0, help="its port")
     parser.add_argument("--listen", type=int, help="own port, for what the other side sends on its own")
     parser.add_argument("--tls-ca", type=Path, help="PEM file with the authority to trust: TLS for all connections")
     parser.add_argument("--tls-key", type=Path, help="PEM file with the own key and certificate")

@@ -15,6 +15,7 @@ need openssl openssl
 need chromium chromium
 need keytool default-jre-headless
 need valgrind valgrind
+need haproxy haproxy
 [ -n "$missing" ] || exit 0
 
 as_root=""
