@@ -77,7 +77,7 @@ def test_kill_of_one_of_two_peers(tmp_path: Path) -> None:
         assert {each.text for each in watched} == {"", "A-ABORT source 2 reason 0"}
         assert len(ends) == 4, "work is shared"
         assert max(ends) < resume + HELLO + 3
-        assert max(waits) < MISSED_HELLO
+        assert max(waits) < MISSED_HELLO / 2, "nobody waits until the hello of the dead one is missed"
         bench.check_logs()
 
 

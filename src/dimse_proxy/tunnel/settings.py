@@ -58,6 +58,8 @@ class TunnelSettings:
     """Silence after which a peer is no longer picked for opens (missed hellos)."""
     open_retry: float = 2.0
     """An open is repeated after this long without an answer."""
+    open_patience: float = 0.5
+    """An instance that was not heard since it was asked is left for another one after this long, if there is one."""
     open_attempts: int = 3
     """Opens sent to one instance before it is cancelled and another one tried."""
     open_timeout: float = 60.0

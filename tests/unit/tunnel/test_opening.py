@@ -344,7 +344,7 @@ def test_another_instance_is_asked_and_the_first_one_cancelled() -> None:
     network.settle()
     first, second = sorted(takers, key=lambda node: -len(node.opened()))
     assert session.peer == first.tunnel.identity.instance
-    network.run(5.9)
+    network.run(0.4)
     assert second.opened() == []
     network.run(0.2)
     assert [event.code for event in first.events if isinstance(event, SessionFailed)] == [TunnelCode.CANCELLED]
@@ -362,7 +362,7 @@ def test_bytes_given_before_go_to_the_other_instance_too() -> None:
     first.is_frozen = True
     session.send_data(b"request", network.now)
     session.send_end(network.now)
-    network.run(6.1)
+    network.run(0.6)
     assert second.sides[session.id].received == b"request"
     assert second.sides[session.id].endings == ["end"]
     for peer in a.tunnel._presence.peers():
@@ -378,7 +378,9 @@ def test_a_lost_cancel_heals() -> None:
         or ((is_kind(message, FrameType.OPENED) or is_kind(message, FrameType.SYNC)) and network.now < end)
     )
     session = a.tunnel.open_session("B", {}, network.now)
-    network.run(6.1)
+    network.run(1.1)
+    assert session.peer in [node.tunnel.identity.instance for node in takers]
+    network.run(5.0)
     first = next(node for node in takers if node.tunnel.identity.instance != session.peer)
     assert session.id in [opened.id for opened in first.opened()]
     network.run(5.1)
@@ -399,7 +401,7 @@ def test_nobody_answers() -> None:
     network, a, takers = farm()
     network.drop = lambda message: is_kind(message, FrameType.OPEN)
     session = a.tunnel.open_session("B", {}, network.now)
-    network.run(11.9)
+    network.run(6.4)
     assert not session.is_over
     network.run(0.2)
     assert a.codes() == [TunnelCode.OPEN_TIMEOUT]
