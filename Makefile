@@ -6,8 +6,9 @@ BIN    := $(VENV)/bin
 KEEP   ?=
 FAST   := tests/unit tests/vectors tests/property tests/playbook tests/fuzz
 RUNS   ?= 1000000
+MOVES  ?= 1000
 
-.PHONY: help demo check fuzz audit test chaos soak bench peers format generate clean
+.PHONY: help demo check fuzz audit test chaos soak bench availability peers format generate clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -43,6 +44,9 @@ soak: $(VENV)/.check ## ten minutes of mixed load with a fault every five second
 
 bench: $(VENV)/.check peers ## figures beside everything else there is, an hour (QUICK=1: three minutes), and docs/benchmarks.md
 	@$(BIN)/python -m bench $(if $(QUICK),--quick)
+
+availability: $(VENV)/.check peers ## two instances a side: 1000 C-MOVEs of two askers (MOVES), instances killed and stopped
+	@MOVES=$(MOVES) $(BIN)/python -m pytest -q -s tests/integration/availability
 
 peers: ## the DICOM peers that the tests talk to, from Debian's packages
 	@tools/install_peers.sh

@@ -43,9 +43,13 @@ class PlainScu:
         contexts = b"".join(pdus.proposed(number, *syntaxes) for number, syntaxes in SYNTAXES.items())
         user = pdus.USER + pdus.role(pdus.CT_STORAGE, 1, 1)
         titles = called.encode().ljust(16), calling.encode().ljust(16)
-        self._connection.send(pdus.rq(contexts, user, called=titles[0], calling=titles[1]))
-        accepted = self._connection.expect(pdus.AC, patience=patience)
-        assert sorted(pdus.results(accepted)) == [(number, 0) for number in SYNTAXES]
+        try:
+            self._connection.send(pdus.rq(contexts, user, called=titles[0], calling=titles[1]))
+            accepted = self._connection.expect(pdus.AC, patience=patience)
+            assert sorted(pdus.results(accepted)) == [(number, 0) for number in SYNTAXES]
+        except BaseException:
+            self._connection.close()
+            raise
 
     def send(self, context_id: int, command: bytes, data: bytes | None = None) -> None:
         """A message, its data set cut to PDUs of 16 KiB."""

@@ -1,0 +1,42 @@
+"""HAProxy with the configuration that deploy/haproxy holds, its addresses replaced by those of this run."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from tests.integration.peers.processes import ChildProcess
+from tests.integration.peers.waiting import LOOPBACK
+
+SHIPPED: Final = Path(__file__).parents[3] / "deploy/haproxy/haproxy.cfg"
+HAPROXY: Final = "/usr/sbin/haproxy"
+
+
+class HaProxy:
+    """One load balancer in front of two instances; leaving the with block ends it."""
+
+    def __init__(self, name: str, folder: Path, port: int, instances: Sequence[tuple[int, int]]) -> None:
+        """Starts it and waits until it listens.
+
+        Args:
+            name: for its files.
+            folder: for its configuration and output.
+            port: to listen on.
+            instances: DICOM and HTTP port of each of the two.
+        """
+        self.port: Final = port
+        config = SHIPPED.read_text().replace("bind :104", f"bind {LOOPBACK}:{port}")
+        for address, (dicom, http) in zip(("10.1.0.11", "10.1.0.12"), instances, strict=True):
+            config = re.sub(rf"{address}:11112( check port )8080", rf"{LOOPBACK}:{dicom}\g<1>{http}", config)
+            config = config.replace(f"{address}:11112", f"{LOOPBACK}:{dicom}")
+        path = folder / f"{name}.cfg"
+        path.write_text(config)
+        self.process: Final = ChildProcess(name, [HAPROXY, "-db", "-f", str(path)], folder)
+        self.process.wait_for_listener(port)
+
+    def __enter__(self) -> "HaProxy":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.process.kill()
