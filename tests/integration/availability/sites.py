@@ -44,7 +44,8 @@ class Site:
             self._stack.callback(proxy.process.kill)
             self.instances[name] = proxy
             ports.append((proxy.port, int(own["DIMSE_HTTP_PORT"])))
-        self._stack.enter_context(HaProxy(f"haproxy-{channel.lower()}", folder, self.port, ports))
+        self.balancer: Final = HaProxy(f"haproxy-{channel.lower()}", folder, self.port, ports)
+        self._stack.enter_context(self.balancer)
 
     def wait_until_whole(self) -> None:
         """Returns once both instances see both of the other side."""
