@@ -21,7 +21,7 @@ from tests.integration.peers.dicom_files import DicomFile
 from tests.integration.peers.nats import NatsServer
 from tests.integration.peers.plain_scu import PlainScu
 from tests.integration.peers.pynetdicom_peers import Scp, offers
-from tests.integration.peers.waiting import free_port
+from tests.integration.peers.waiting import free_port, wait_until
 from tests.integration.wire import pdus
 from tests.integration.wire.raw_peers import EndedError
 
@@ -31,9 +31,11 @@ SCUS: Final = 4
 RESUME: Final = "2"
 """Seconds of the resume time-out: the test waits until what ran on a killed instance is aborted."""
 SECONDS: Final = 2.0
-"""Of load before and after each end of an instance."""
+"""Of load before and after each end of an instance, at least."""
+FEWEST: Final = 20
+"""Associations of that time."""
 IN_PASSING: Final = 0.2
-"""Seconds around the end of an instance in which an association may still have reached it."""
+"""Seconds after the end of an instance in which an association may have reached it before."""
 AT_ONCE: Final = 3.0
 """Seconds in which a new association has to be accepted; half of one is usual, the rest is for a busy machine."""
 
@@ -45,6 +47,7 @@ class Attempt:
     begun: float
     accepted_after: float | None
     """Seconds; None if it was not."""
+    ended: float
     outcome: str
 
 
@@ -69,6 +72,12 @@ class Load:
         for thread in self._threads:
             thread.join(60)
 
+    def wait_for_more(self) -> None:
+        """Returns after a while, and not before there were some: those on a killed instance hold up their SCUs."""
+        enough = len(self.attempts) + FEWEST
+        time.sleep(SECONDS)
+        wait_until(lambda: len(self.attempts) >= enough, seconds=60, what=f"{FEWEST} more associations")
+
     def _run(self) -> None:
         while not self._over.is_set():
             self.attempts.append(self._attempt())
@@ -91,7 +100,7 @@ class Load:
             outcome = next((word for said, word in words.items() if said in str(error)), f"wrong: {error}")
         except OSError:
             outcome = "lost"
-        return Attempt(begun, accepted, outcome)
+        return Attempt(begun, accepted, time.monotonic(), outcome)
 
 
 @pytest.fixture
@@ -131,14 +140,14 @@ def test_new_associations_succeed_at_once_after_a_kill(sites: tuple[Sites, Load]
     kills = []
     with load:
         for site, name in ((both.cloud, "b1"), (both.hospital, "a1")):
-            time.sleep(SECONDS)
+            load.wait_for_more()
             kills.append(time.monotonic())
             site.instances[name].process.signal(signal.SIGKILL)
-        time.sleep(SECONDS)
+        load.wait_for_more()
     for where, begin, end in (("near", kills[0], kills[1]), ("far", kills[1], math.inf)):
         new = [each for each in load.attempts if begin <= each.begun < end]
         tell(f"kill -9 of one of two instances on the {where} side", new)
-        settled = [each for each in new if begin + IN_PASSING < each.begun < end - IN_PASSING]
+        settled = [each for each in new if each.begun > begin + IN_PASSING and each.ended < end]
         assert {each.outcome for each in settled} == {"stored"}
         assert max(each.accepted_after or math.inf for each in settled) < AT_ONCE
     assert {each.outcome for each in load.attempts} <= {"stored", "lost", "refused"}
@@ -151,13 +160,13 @@ def test_nobody_notices_that_an_instance_is_stopped(sites: tuple[Sites, Load]) -
     both, load = sites
     stops = []
     with load:
-        time.sleep(SECONDS)
+        load.wait_for_more()
         both.cloud.balancer.drain("one")
         for site, name in ((both.cloud, "b1"), (both.hospital, "a1")):
             time.sleep(IN_PASSING)
             stops.append(time.monotonic())
             assert site.instances[name].process.stop() == 0
-            time.sleep(SECONDS)
+            load.wait_for_more()
     for where, begin in zip(("near, drained", "far"), stops, strict=True):
         new = [each for each in load.attempts if begin <= each.begun < begin + SECONDS]
         tell(f"SIGTERM of one of two instances on the {where} side", new)
