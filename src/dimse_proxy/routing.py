@@ -6,16 +6,18 @@ A part of the composition root. What the file may say is in `config`, what the t
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dimse_proxy.config.contexts import ROUTES_FILE_NAME
 from dimse_proxy.config.nats_access import file_state
-from dimse_proxy.config.routes_file import RoutesFile, read_routes_file
 from dimse_proxy.config.routes_together import PeerChannels, peer_channels, problems_together, routes_path
 from dimse_proxy.config.settings import ReviewedSettings, Settings
 from dimse_proxy.errors import ConfigError
 from dimse_proxy.proxy.routes import ANY, LocalAe, MoveAlias, Routes, Target
 from dimse_proxy.transports.streams import Address
+
+if TYPE_CHECKING:
+    from dimse_proxy.config.routes_file import RoutesFile
 
 log: Final = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class Routing:
         """A file that was in use and is gone is an error: a proxy does not forget its routes because of a lost file."""
         self._state = self._looked_at = file_state(self._where)
         path = routes_path(self._settings) or self.path
-        file = None if path is None else read_routes_file(path)
+        file = None if path is None else _file(path)
         if problems := list(problems_together(self._settings, file)):
             raise ConfigError(problems)
         self.path = path
@@ -96,7 +98,13 @@ class Routing:
         return self._settings.routes_file or self._settings.config_path / ROUTES_FILE_NAME
 
 
-def table_of(settings: Settings, file: RoutesFile | None) -> Routes:
+def _file(path: Path) -> "RoutesFile":
+    from dimse_proxy.config.routes_file import read_routes_file
+
+    return read_routes_file(path)
+
+
+def table_of(settings: Settings, file: "RoutesFile | None") -> Routes:
     """The table that variables and file make, which have passed every check."""
     channels = peer_channels(settings, file)
     move_aliases = tuple(_move_aliases(settings, file, channels))
@@ -112,7 +120,7 @@ def table_of(settings: Settings, file: RoutesFile | None) -> Routes:
 
 
 def _local_aes(
-    settings: Settings, file: RoutesFile | None, channels: PeerChannels, aliases: set[str]
+    settings: Settings, file: "RoutesFile | None", channels: PeerChannels, aliases: set[str]
 ) -> Iterator[LocalAe]:
     """Those of the file, then those titles of DIMSE_AE that the file and the aliases leave over."""
     entries = () if file is None else file.content.local
@@ -126,7 +134,7 @@ def _local_aes(
             yield LocalAe(called=title, channel=channels.default)
 
 
-def _targets(settings: Settings, file: RoutesFile | None, channels: PeerChannels) -> Iterator[Target]:
+def _targets(settings: Settings, file: "RoutesFile | None", channels: PeerChannels) -> Iterator[Target]:
     """Those of the file, then that of the variables for whatever is left over."""
     for entry in () if file is None else file.content.target:
         yield Target(
@@ -151,7 +159,7 @@ def _targets(settings: Settings, file: RoutesFile | None, channels: PeerChannels
         )
 
 
-def _move_aliases(settings: Settings, file: RoutesFile | None, channels: PeerChannels) -> Iterator[MoveAlias]:
+def _move_aliases(settings: Settings, file: "RoutesFile | None", channels: PeerChannels) -> Iterator[MoveAlias]:
     for entry in () if file is None else file.content.move_alias:
         yield MoveAlias(asker=entry.asker, alias=entry.alias, channel=_channel(entry.channel, channels))
     for asker, alias in settings.move_aliases.items():
@@ -179,7 +187,7 @@ def routing_of(reviewed: ReviewedSettings, problems: list[str]) -> Routing | Non
             return Routing(reviewed.settings)
         path = routes_path(reviewed.settings)
         if path is not None:
-            read_routes_file(path)
+            _file(path)
     except ConfigError as error:
         problems += error.problems
     return None

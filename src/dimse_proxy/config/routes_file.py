@@ -181,6 +181,19 @@ class RoutesFile:
         """The line of `place`."""
         return _line(self.lines, way)
 
+    def named_channels(self) -> Iterator[tuple[str, str]]:
+        """Return each channel that an entry names, and where."""
+        content = self.content
+        for index, local in enumerate(content.local):
+            if local.channel is not None:
+                yield local.channel, self.place("local", index, "channel")
+        for index, target in enumerate(content.target):
+            for channel in target.channels:
+                yield channel, self.place("target", index, "channels")
+        for index, alias in enumerate(content.move_alias):
+            if alias.channel is not None:
+                yield alias.channel, self.place("move_alias", index, "channel")
+
 
 def _line(lines: Mapping[tuple[str | int, ...], int], way: tuple[str | int, ...]) -> int:
     while way and way not in lines:
@@ -308,22 +321,8 @@ def _other_channels(file: RoutesFile) -> Iterator[str]:
     content = file.content
     if not content.channels:
         return
-    for channel, place in named_channels(file):
+    for channel, place in file.named_channels():
         if channel not in content.channels:
             right = nearest(channel, content.channels)
             where = file.line("channels")
             yield f"{place}: channel {channel} is not in the list of line {where}; the nearest one there is {right}."
-
-
-def named_channels(file: RoutesFile) -> Iterator[tuple[str, str]]:
-    """Return each channel that an entry names, and where."""
-    content = file.content
-    for index, local in enumerate(content.local):
-        if local.channel is not None:
-            yield local.channel, file.place("local", index, "channel")
-    for index, target in enumerate(content.target):
-        for channel in target.channels:
-            yield channel, file.place("target", index, "channels")
-    for index, alias in enumerate(content.move_alias):
-        if alias.channel is not None:
-            yield alias.channel, file.place("move_alias", index, "channel")

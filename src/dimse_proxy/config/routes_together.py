@@ -6,12 +6,15 @@ The file by itself is judged in `routes_file`; the table is made in `routing`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dimse_proxy.config.contexts import ROUTES_FILE_NAME
 from dimse_proxy.config.nats_access import file_state
-from dimse_proxy.config.routes_file import RoutesFile, named_channels
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.config.values import ANY
+
+if TYPE_CHECKING:
+    from dimse_proxy.config.routes_file import RoutesFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +26,12 @@ class PeerChannels:
     """Where what names no channel goes; None where there are several, and none of them was chosen for that."""
 
 
-def peer_channels(settings: Settings, file: RoutesFile | None) -> PeerChannels:
+def peer_channels(settings: Settings, file: "RoutesFile | None") -> PeerChannels:
     """Return what the variable and the file name, or the other one of A and B."""
     chosen = settings.nats_peer_channel
     named = [] if chosen is None else [chosen]
     if file is not None:
-        named += [*file.content.channels, *(channel for channel, _ in named_channels(file))]
+        named += [*file.content.channels, *(channel for channel, _ in file.named_channels())]
     if not named and settings.peer_channel is not None:
         named = [settings.peer_channel]
     peers = tuple(dict.fromkeys(named))
@@ -43,7 +46,7 @@ def routes_path(settings: Settings) -> Path | None:
     return path if file_state(path) else None
 
 
-def problems_together(settings: Settings, file: RoutesFile | None) -> Iterator[str]:
+def problems_together(settings: Settings, file: "RoutesFile | None") -> Iterator[str]:
     """Return one sentence for each thing that cannot stand beside another."""
     channels = peer_channels(settings, file)
     if not channels.peers:
@@ -61,7 +64,7 @@ def problems_together(settings: Settings, file: RoutesFile | None) -> Iterator[s
         yield from _targets(settings, file)
 
 
-def _without_channel(settings: Settings, file: RoutesFile | None, channels: PeerChannels) -> Iterator[str]:
+def _without_channel(settings: Settings, file: "RoutesFile | None", channels: PeerChannels) -> Iterator[str]:
     """What names no channel, where there are several."""
     which = f"{', '.join(channels.peers)} are there; name one, or choose one for all by DIMSE_NATS_PEER_CHANNEL."
     if not settings.answers_to_default_only and ANY in settings.local_ae_titles:
@@ -78,16 +81,16 @@ def _without_channel(settings: Settings, file: RoutesFile | None, channels: Peer
             yield f"{file.place('move_alias', index)}: [[move_alias]] without channel: {which}"
 
 
-def _own_channel(settings: Settings, file: RoutesFile) -> Iterator[str]:
+def _own_channel(settings: Settings, file: "RoutesFile") -> Iterator[str]:
     own = settings.nats_subject_channel
-    places = [place for channel, place in named_channels(file) if channel == own]
+    places = [place for channel, place in file.named_channels() if channel == own]
     if own in file.content.channels:
         places.insert(0, file.place("channels"))
     for place in dict.fromkeys(places):
         yield f"{place}: {own} is this side's own channel (DIMSE_NATS_SUBJECT_CHANNEL), and not one to talk to."
 
 
-def _every_title(settings: Settings, file: RoutesFile) -> Iterator[str]:
+def _every_title(settings: Settings, file: "RoutesFile") -> Iterator[str]:
     """What takes all that nothing else takes, twice."""
     content = file.content
     if not settings.answers_to_default_only and ANY in settings.local_ae_titles:
@@ -107,7 +110,7 @@ def _every_title(settings: Settings, file: RoutesFile) -> Iterator[str]:
                 )
 
 
-def _aliases(settings: Settings, file: RoutesFile) -> Iterator[str]:
+def _aliases(settings: Settings, file: "RoutesFile") -> Iterator[str]:
     content = file.content
     default = peer_channels(settings, file).default
     called = {entry.called: file.place("local", index, "called") for index, entry in enumerate(content.local)}
@@ -126,7 +129,7 @@ def _aliases(settings: Settings, file: RoutesFile) -> Iterator[str]:
             yield f"DIMSE_MOVE_ALIASES and {askers[asker]}: {what}"
 
 
-def _targets(settings: Settings, file: RoutesFile) -> Iterator[str]:
+def _targets(settings: Settings, file: "RoutesFile") -> Iterator[str]:
     for index, target in enumerate(file.content.target):
         place = file.place("target", index)
         if (target.calling or settings.calling_ae) == "own" and settings.own_ae_title is None:
