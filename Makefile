@@ -25,7 +25,7 @@ check: $(VENV)/.check ## format, lint (security rules included), strict types, i
 	$(BIN)/python tools/check_coverage.py upper_layer dimse tunnel
 
 fuzz: $(VENV)/.fuzz ## a million inputs (RUNS=) for each decoder, guided by coverage
-	for target in pdus command_sets tunnel_frames control_messages; do \
+	for target in pdus command_sets tunnel_frames control_messages data_sets; do \
 		$(BIN)/python -m tests.fuzz.run $$target $(RUNS) || exit 1; done
 
 audit: $(VENV)/.audit ## known vulnerabilities of what is installed; asks pypi.org, so nothing else depends on it

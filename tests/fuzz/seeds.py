@@ -6,6 +6,7 @@ from typing import Final
 from dimse_proxy.tunnel.frames import HEADER, VERSION, FrameType
 from tests.integration.wire import pdus
 from tests.unit.dimse import messages
+from tests.unit.dimse.data_sets import FORMS, encoded
 
 _REQUEST: Final = pdus.rq(
     pdus.proposed(1, pdus.VERIFICATION, pdus.IMPLICIT) + pdus.proposed(3, pdus.CT_STORAGE, pdus.EXPLICIT),
@@ -52,5 +53,16 @@ SEEDS: Final[dict[str, list[bytes]]] = {
     ]
     + [bytes([kind]) + bytes(8) + bytes(7) + b"\x64" + b'{"limit":1000000}' for kind in FrameType],
     "control_messages": [json.dumps(body).encode() for body in _BODIES],
+    "data_sets": [
+        encoded(
+            syntax,
+            form.sequence(0x00081110, form.item(form.study("7"), defined=False), form.item(b""), defined=False)
+            + form.element(0x00091001, "UN", b"abc ")
+            + form.patient()
+            + form.study(),
+        )
+        for syntax, form in FORMS.items()
+    ]
+    + [pdus.data_pdus(FORMS[syntax].patient() + FORMS[syntax].study(), 1, size=20) for syntax in FORMS],
 }
 """Target -> inputs."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dimse_proxy.dimse.command_set import CommandField, CommandSet
+from dimse_proxy.dimse.contents import ContentReader, DataSetBegins
+from dimse_proxy.dimse.data_set_head import HeadReader
 from dimse_proxy.dimse.rewrite import SWALLOW, CommandRewriter, Verdict
 from dimse_proxy.dimse.tracking import MessageTracker
 from dimse_proxy.errors import RemoteProtocolError, TunnelError
@@ -19,7 +21,7 @@ from dimse_proxy.tunnel.frames import HEADER, VERSION, FrameType, decode_body
 from dimse_proxy.tunnel.hello import decode_hello
 from dimse_proxy.upper_layer.association import Association, Role
 from dimse_proxy.upper_layer.codec import decode_pdu, encode_associate_accept, encode_associate_request
-from dimse_proxy.upper_layer.events import PDataReceived
+from dimse_proxy.upper_layer.events import PDataReceived, Place
 from dimse_proxy.upper_layer.implementation import own_user_information
 from dimse_proxy.upper_layer.pdu import ContextResult, ProposedContext
 from dimse_proxy.upper_layer.reader import PduReader
@@ -45,6 +47,9 @@ _ACCEPT: Final = encode_associate_accept(
     ],
     user_information=own_user_information(),
 )
+
+_SYNTAXES: Final = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
+_WANTED: Final = tuple(map(CommandSet.decode, (messages.store_request(), messages.move_request())))
 
 RENEWAL: Final = 500
 """Inputs after which a tunnel is made anew: what one input left must not grow, and must not hide what others find."""
@@ -174,9 +179,26 @@ def control_messages(data: bytes) -> None:
         _receive(tunnel, "DIMSE.A.B.i.a1", header + data)
 
 
+def data_sets(data: bytes) -> None:
+    """The head of a data set in each kind of transfer syntax, and the same within a stream of P-DATA-TF PDUs."""
+    for transfer_syntax in _SYNTAXES:
+        reader = HeadReader(transfer_syntax)
+        reader.feed(data[: len(data) // 2])
+        reader.feed(data[len(data) // 2 :])
+        reader.finish()
+        assert reader.is_done
+        for command in _WANTED:
+            contents = ContentReader({1: transfer_syntax})
+            begin = DataSetBegins(context_id=1, command=command, place=Place(end=0, pdu_left=len(data) % 3))
+            seen = list(contents.feed(data[:40], [begin], from_requestor=True))
+            seen += contents.feed(data[40:], (), from_requestor=True)
+            assert len(seen) <= 1
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "pdus": pdus,
     "command_sets": command_sets,
     "tunnel_frames": tunnel_frames,
     "control_messages": control_messages,
+    "data_sets": data_sets,
 }

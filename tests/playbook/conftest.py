@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from dimse_proxy.dimse.contents import ContentSeen
 from dimse_proxy.dimse.tracking import MessageSeen
 from dimse_proxy.proxy.acceptor_relay import AcceptorRelay
 from dimse_proxy.proxy.admission import Admission
@@ -147,6 +148,7 @@ class Audience:
     turned_away: list[str] = field(default_factory=list)
     operations: list[tuple[str, bool]] = field(default_factory=list)
     """Service that was refused, and whether it came from the end point."""
+    contents: list[ContentSeen] = field(default_factory=list)
 
     def association_requested(self, record: AssociationRecord, request: AssociateRequest) -> None:
         self.requested.append(request)
@@ -171,6 +173,9 @@ class Audience:
 
     def operation_refused(self, record: AssociationRecord, service: str, *, from_end_point: bool) -> None:
         self.operations.append((service, from_end_point))
+
+    def content_seen(self, record: AssociationRecord, content: ContentSeen) -> None:
+        self.contents.append(content)
 
     def connection_turned_away(self, record: AssociationRecord, cause: str) -> None:
         self.turned_away.append(cause)

@@ -132,6 +132,11 @@ class MessageTracker:
             for service, count in self._counts.items()
         )
 
+    def data_set_awaited(self, context_id: int, *, from_requestor: bool) -> CommandSet | None:
+        """Return the command whose data set has not come, or not as a whole; None where none is on its way."""
+        incoming = self._incoming.get((from_requestor, context_id))
+        return None if incoming is None else incoming.complete
+
     def in_progress(self) -> tuple[RequestInProgress, ...]:
         """Return the requests that have no final response yet, in the order in which they came."""
         return tuple(self._outstanding.values())

@@ -10,6 +10,7 @@ import structlog
 
 from dimse_proxy.dimse.command_set import CommandSet
 from dimse_proxy.dimse.status import status_class, status_name
+from dimse_proxy.dimse.contents import ContentSeen
 from dimse_proxy.dimse.tracking import MessageSeen, ServiceCount
 from dimse_proxy.dimse.uids import uid_name
 from dimse_proxy.observability.flood import Flood
@@ -126,6 +127,9 @@ class AssociationLog:
                 milliseconds=None if message.duration is None else round(message.duration * 1000, 1),
                 session=record.session or None,
             )
+
+    def content_seen(self, record: AssociationRecord, content: ContentSeen) -> None:
+        """Nothing: what identifies a patient is not for the log, at no level."""
 
     def operation_refused(self, record: AssociationRecord, service: str, *, from_end_point: bool) -> None:
         """The first of each service in an association; the others at debug."""

@@ -6,6 +6,7 @@ Who wants to know of something overrides it. `PeerListeners` passes peers and NA
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dimse_proxy.dimse.contents import ContentSeen
 from dimse_proxy.dimse.tracking import MessageSeen
 from dimse_proxy.proxy.exchange import PeerObserver
 from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal
@@ -31,6 +32,9 @@ class Listener:
         """See `Observer`."""
 
     def message_seen(self, record: AssociationRecord, message: MessageSeen) -> None:
+        """See `Observer`."""
+
+    def content_seen(self, record: AssociationRecord, content: ContentSeen) -> None:
         """See `Observer`."""
 
     def operation_refused(self, record: AssociationRecord, service: str, *, from_end_point: bool) -> None:

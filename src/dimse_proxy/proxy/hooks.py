@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from dimse_proxy.dimse.contents import ContentSeen
 from dimse_proxy.dimse.tracking import MessageSeen, ServiceCount
 from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest, ContextResult
 
@@ -127,6 +128,9 @@ class Observer(Protocol):
     def message_seen(self, record: AssociationRecord, message: MessageSeen) -> None:
         """A DIMSE message passed completely."""
 
+    def content_seen(self, record: AssociationRecord, content: ContentSeen) -> None:
+        """Whose data set passes, or what is asked for; only with `RelaySettings.reads_contents`. Not for a log."""
+
     def operation_refused(self, record: AssociationRecord, service: str, *, from_end_point: bool) -> None:
         """A request for `C-STORE`, `N-DELETE`... was swallowed and answered by this proxy.
 
@@ -177,6 +181,11 @@ class Observers:
         """See `Observer`."""
         for member in self.members:
             member.message_seen(record, message)
+
+    def content_seen(self, record: AssociationRecord, content: ContentSeen) -> None:
+        """See `Observer`."""
+        for member in self.members:
+            member.content_seen(record, content)
 
     def operation_refused(self, record: AssociationRecord, service: str, *, from_end_point: bool) -> None:
         """See `Observer`."""

@@ -1,5 +1,6 @@
 """P-DATA on its way through this proxy: counted, its messages told to the observer, and where rules ask for it changed.
 
+Where contents are wanted, the observer is also told whose data sets pass, after they have been passed on.
 Each direction is named by whether its bytes come from this side's end point. What is written where, and what an error
 means for the association, is for the relay to say.
 """
@@ -7,15 +8,16 @@ means for the association, is for the relay to say.
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from dimse_proxy.dimse.contents import ContentReader, DataSetBegins, is_wanted
 from dimse_proxy.dimse.tracking import MessageTracker, ServiceCount, service_of
 from dimse_proxy.errors import RemoteProtocolError
 from dimse_proxy.proxy.aliases import command_rule
 from dimse_proxy.proxy.commands import CommandStage, OperationRefused
 from dimse_proxy.proxy.hooks import AssociationRecord, Observer, Side
 from dimse_proxy.proxy.policy import Policy
-from dimse_proxy.upper_layer.events import PdvMark
+from dimse_proxy.upper_layer.events import CommandFragment, PdvMark
 from dimse_proxy.upper_layer.items import AbortReason
-from dimse_proxy.upper_layer.negotiation import maximum_length
+from dimse_proxy.upper_layer.negotiation import AcceptedContext, maximum_length
 from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest
 
 ANSWERS_UNHEARD: Final = 1024
@@ -49,9 +51,10 @@ class Passage:
         ends: Ends,
         policy: Policy,
         asker: str | None,
-        contexts: Mapping[int, str],
+        contexts: Mapping[int, AcceptedContext],
         request: AssociateRequest,
         accept: AssociateAccept,
+        reads_contents: bool = False,
     ) -> None:
         """Begin after the A-ASSOCIATE-AC.
 
@@ -61,20 +64,29 @@ class Passage:
             ends: where bytes go.
             policy: of this proxy.
             asker: the asker whose Move alias was called, if it was one.
-            contexts: abstract syntax UID of each accepted presentation context.
+            contexts: the accepted presentation contexts, by id.
             request: the A-ASSOCIATE-RQ.
             accept: the A-ASSOCIATE-AC.
+            reads_contents: tell the observer whose data sets pass.
         """
+        abstract_syntaxes = {number: context.abstract_syntax for number, context in contexts.items()}
         self._record: Final = record
         self._observer: Final = observer
         self._ends: Final = ends
-        self._tracker: Final = MessageTracker(contexts)
+        self._tracker: Final = MessageTracker(abstract_syntaxes)
+        self._contents: Final = (
+            ContentReader({number: context.transfer_syntax for number, context in contexts.items()})
+            if reads_contents
+            else None
+        )
+        self._operations: Final = {True: policy.operations_out, False: policy.operations_in}
         self._from_requestor: Final = record.side is Side.ACCEPTOR  # is what comes from this side's end point
+        self._begins: list[DataSetBegins] = []
         self._answers_unheard = 0
         self._now = 0.0
-        alias_rule = command_rule(policy.routes.aliases(record.channel), asker, contexts.values())
+        alias_rule = command_rule(policy.routes.aliases(record.channel), asker, abstract_syntaxes.values())
         commands = CommandStage(
-            operations={True: policy.operations_out, False: policy.operations_in},
+            operations=self._operations,
             alias_rules={} if alias_rule is None else {self._from_requestor: alias_rule},
             maximum_lengths={
                 self._from_requestor: maximum_length(accept.user_information),
@@ -96,6 +108,11 @@ class Passage:
             self._record.bytes_from_acceptor += len(data)
         if marks:
             self._track(marks, now, from_end_point=from_end_point)
+        self._pass_on(data, now, from_end_point=from_end_point)
+        if self._contents is not None:
+            self._look_at(self._contents, data, from_end_point=from_end_point)
+
+    def _pass_on(self, data: bytes | memoryview, now: float, *, from_end_point: bool) -> None:
         commands = self._commands
         if commands is None:
             self._ends.pass_on(data, now, from_end_point=from_end_point)
@@ -127,6 +144,24 @@ class Passage:
         for mark in marks:
             for message in self._tracker.observe(mark, from_requestor=from_requestor, now=now):
                 self._observer.message_seen(self._record, message)
+            if self._contents is not None:
+                self._expect_content(mark, from_end_point=from_end_point)
+
+    def _expect_content(self, mark: PdvMark, *, from_end_point: bool) -> None:
+        """Notes where a data set begins that is to be looked at; that of a request which may not pass is not."""
+        if not (isinstance(mark, CommandFragment) and mark.is_last and mark.place is not None):
+            return
+        from_requestor = from_end_point is self._from_requestor
+        command = self._tracker.data_set_awaited(mark.context_id, from_requestor=from_requestor)
+        if command is None or not is_wanted(command):
+            return
+        if self._operations[from_end_point].allows(service_of(command)):
+            self._begins.append(DataSetBegins(context_id=mark.context_id, command=command, place=mark.place))
+
+    def _look_at(self, contents: ContentReader, data: bytes | memoryview, *, from_end_point: bool) -> None:
+        begins, self._begins = self._begins, []
+        for seen in contents.feed(data, begins, from_requestor=from_end_point is self._from_requestor):
+            self._observer.content_seen(self._record, seen)
 
     def _refused(self, refused: OperationRefused) -> bool:
         """Tell of a request that may not pass; return whether it can be answered.

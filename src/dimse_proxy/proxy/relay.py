@@ -404,16 +404,16 @@ class Relay(ABC):
         """An A-ASSOCIATE-AC passed, in whichever direction."""
         self._deadlines.pop(Timer.ANSWER, None)
         self.record.established = now
-        contexts = {number: context.abstract_syntax for number, context in self._association.accepted_contexts.items()}
         self._passage = Passage(
             record=self.record,
             observer=self._observer,
             ends=self,
             policy=self._policy,
             asker=self._asker,
-            contexts=contexts,
+            contexts=self._association.accepted_contexts,
             request=request,
             accept=accept,
+            reads_contents=self._settings.reads_contents,
         )
         if self._settings.idle_timeout:
             self._deadlines[Timer.IDLE] = now + self._settings.idle_timeout

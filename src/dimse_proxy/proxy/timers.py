@@ -1,4 +1,4 @@
-"""The time-outs and limits of one association's relay, by name; whatever has a unit of seconds is written down here.
+"""The time-outs, limits and switches of one association's relay, by name; all that is in seconds is written down here.
 
 Values and names only: what happens when one is over is for the relay to say.
 """
@@ -29,6 +29,8 @@ class RelaySettings:
     """End an association on which nothing passed for so long; 0 for never."""
     max_associate_length: int = MAX_ASSOCIATE_LENGTH
     """Bytes of the longest A-ASSOCIATE-RQ or -AC that is taken, without its PDU header."""
+    reads_contents: bool = False
+    """Tell the observer whose data sets pass (DIMSE_AUDIT_CONTENT); else nothing of a data set is looked at."""
 
 
 class Timer(Enum):

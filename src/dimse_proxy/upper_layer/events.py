@@ -4,7 +4,7 @@ P-DATA is the one that matters for speed: `PDataReceived.data` is the chunk as i
 number of PDUs it holds, begins or ends; only the command PDVs in it and the ends of data sets become objects.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from dimse_proxy.upper_layer.pdu import (
@@ -18,6 +18,16 @@ from dimse_proxy.upper_layer.pdu import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a PDV ends."""
+
+    end: int
+    """Offset behind it, in the `data` of the `PDataReceived` that it was in."""
+    pdu_left: int
+    """Bytes of its PDU behind it: further PDVs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandFragment:
     """A PDV that carries (part of) a command set (PS3.8 E.2: bit 0 of the message control header is 1)."""
 
@@ -25,6 +35,8 @@ class CommandFragment:
     data: bytes
     """The fragment, without the PDV's header."""
     is_last: bool
+    place: Place | None = field(default=None, compare=False, repr=False)
+    """None of a command that did not come in a stream, but was made here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

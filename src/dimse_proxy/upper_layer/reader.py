@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Final
 
 from dimse_proxy.errors import RemoteProtocolError
-from dimse_proxy.upper_layer.events import CommandFragment, DataSetEnd, PDataReceived, PdvMark
+from dimse_proxy.upper_layer.events import CommandFragment, DataSetEnd, PDataReceived, PdvMark, Place
 from dimse_proxy.upper_layer.items import AbortReason
 from dimse_proxy.upper_layer.pdu import PduType
 
@@ -77,6 +77,7 @@ class PduReader:
         self._fragment: Final = bytearray()
         self._data_set_lengths: Final[dict[int, int]] = {}
         self._marks: list[PdvMark] = []
+        self._start = 0
         self.accepted_contexts = accepted_contexts
 
     @property
@@ -138,7 +139,7 @@ class PduReader:
         Returns:
             The offset behind what can be handed out, and what is wrong with what stands there, if anything is.
         """
-        position = good = start
+        position = good = self._start = start
         good_marks = 0
         size = len(data)
         try:
@@ -191,13 +192,13 @@ class PduReader:
             self._pdv_left -= end - position
             self._pdu_left -= end - position
             if not self._pdv_left:
-                self._end_pdv()
+                self._end_pdv(end)
             return end
         end = min(position + _HEADER_LENGTH - len(self._header), len(data))
         self._header.extend(data[position:end])
         if len(self._header) == _HEADER_LENGTH:
             if self._pdu_left:
-                self._begin_pdv()
+                self._begin_pdv(end)
             else:
                 self._begin_p_data()
             self._header.clear()
@@ -210,7 +211,7 @@ class PduReader:
             raise _invalid(f"P-DATA-TF with a length of {length} has no PDV")
         self._pdu_left = length
 
-    def _begin_pdv(self) -> None:
+    def _begin_pdv(self, position: int) -> None:
         length, context_id, message_control = _PDV_HEADER.unpack(self._header)
         if length < 2:
             raise _invalid(f"PDV with a length of {length} has no header")
@@ -227,13 +228,18 @@ class PduReader:
         if not message_control & _COMMAND:
             self._data_set_lengths[context_id] = self._data_set_lengths.get(context_id, 0) + length - 2
         if not self._pdv_left:
-            self._end_pdv()
+            self._end_pdv(position)
 
-    def _end_pdv(self) -> None:
+    def _end_pdv(self, position: int) -> None:
         is_last = bool(self._message_control & _LAST_FRAGMENT)
         if self._message_control & _COMMAND:
             self._marks.append(
-                CommandFragment(context_id=self._context_id, data=bytes(self._fragment), is_last=is_last)
+                CommandFragment(
+                    context_id=self._context_id,
+                    data=bytes(self._fragment),
+                    is_last=is_last,
+                    place=Place(end=position - self._start, pdu_left=self._pdu_left),
+                )
             )
             self._fragment.clear()
         elif is_last:

@@ -22,6 +22,8 @@ class Cut:
     marks: list[PdvMark] = field(default_factory=list)
     controls: list[tuple[int, bytes]] = field(default_factory=list)
     """Each with the number of P-DATA bytes before it."""
+    ends: list[tuple[int, int]] = field(default_factory=list)
+    """Of each fragment of a command: number of P-DATA bytes up to its end, and bytes left of its PDU."""
     error: str = ""
 
 
@@ -51,9 +53,12 @@ def expected(pdus: list[list[Pdv] | tuple[int, bytes]]) -> Cut:
         if isinstance(pdu, tuple):
             cut.controls.append((len(cut.p_data), encode(pdu)))
             continue
+        end = len(cut.p_data) + 6
         cut.p_data += encode(pdu)
         for context_id, control, data in pdu:
+            end += 6 + len(data)
             if control & 1:
+                cut.ends.append((end, len(cut.p_data) - end))
                 cut.marks.append(CommandFragment(context_id=context_id, data=data, is_last=bool(control & 2)))
                 continue
             lengths[context_id] += len(data)
@@ -80,6 +85,11 @@ def read(parts: list[bytes], *, validating: bool = True) -> Cut:
                     continue
                 assert isinstance(piece, PDataReceived)
                 assert len(piece.data) > 0
+                cut.ends += [
+                    (len(cut.p_data) + mark.place.end, mark.place.pdu_left)
+                    for mark in piece.marks
+                    if isinstance(mark, CommandFragment) and mark.place is not None
+                ]
                 if len(piece.data) == len(part):
                     assert piece.data is part
                 cut.p_data += piece.data
