@@ -139,6 +139,40 @@ def _nats_tls_files(settings: "Settings", variables: Variables) -> str | None:
     )
 
 
+def _audit_target(settings: "Settings", variables: Variables) -> str | None:
+    if settings.has_audit or not settings.audit_content:
+        return None
+    name = given("DIMSE_AUDIT_CONTENT", variables)
+    return f"{name} has no effect alone: DIMSE_AUDIT_SYSLOG or DIMSE_AUDIT_FILE says where audit messages go."
+
+
+def _audit_spool(settings: "Settings", variables: Variables) -> str | None:
+    if settings.audit_spool is None or settings.audit_syslog:
+        return None
+    name = given("DIMSE_AUDIT_SPOOL", variables)
+    return f"{name} is for messages to syslog receivers, and DIMSE_AUDIT_SYSLOG names none."
+
+
+def _audit_tls_files(settings: "Settings", variables: Variables) -> str | None:
+    files = {
+        "DIMSE_AUDIT_TLS_CA_FILE": settings.audit_tls_ca_file,
+        "DIMSE_AUDIT_TLS_CERT_FILE": settings.audit_tls_cert_file,
+    }
+    names = [name for name, path in files.items() if path is not None]
+    if not names or settings.has_audit_tls:
+        return None
+    return f"{given(names[0], variables)} is for TLS, and DIMSE_AUDIT_SYSLOG names no receiver with tls://."
+
+
+def _audit_certificate_and_key(settings: "Settings", variables: Variables) -> str | None:
+    return _together(
+        "DIMSE_AUDIT_TLS_CERT_FILE",
+        settings.audit_tls_cert_file,
+        "DIMSE_AUDIT_TLS_KEY_FILE",
+        settings.audit_tls_key_file,
+    )
+
+
 _CHECKS: Final = (
     _Check(frozenset({"DIMSE_NATS_URL", "DIMSE_NATS_TLS_ENABLED"}), _nats_server),
     _Check(frozenset({"DIMSE_TARGET_HOST"}), _target_title),
@@ -153,4 +187,8 @@ _CHECKS: Final = (
     _Check(frozenset({"DIMSE_NATS_PASSWORD"}), _user_and_password),
     _Check(frozenset(), _certificate_and_key),
     _Check(frozenset({"DIMSE_NATS_URL", "DIMSE_NATS_TLS_ENABLED"}), _nats_tls_files),
+    _Check(frozenset({"DIMSE_AUDIT_SYSLOG"}), _audit_target),
+    _Check(frozenset({"DIMSE_AUDIT_SYSLOG"}), _audit_spool),
+    _Check(frozenset({"DIMSE_AUDIT_SYSLOG"}), _audit_tls_files),
+    _Check(frozenset(), _audit_certificate_and_key),
 )

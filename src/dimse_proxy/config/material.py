@@ -1,10 +1,11 @@
-"""What the settings name files for: secrets, the access to NATS, the keys and certificates of DICOM connections."""
+"""What the settings name files for: secrets, the access to NATS, keys and certificates of DICOM and audit messages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dimse_proxy.config.nats_access import NatsAccess
+from dimse_proxy.config.pem import PemFiles
 from dimse_proxy.config.secret_files import Secrets
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.config.sources import Origin
@@ -22,6 +23,8 @@ class Material:
     nats: NatsAccess
     tls: "DicomTls | None"
     """None when no DICOM connection has TLS."""
+    audit: PemFiles | None = None
+    """None when audit messages go nowhere with TLS."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -55,6 +58,18 @@ def load_material(settings: Settings, origins: Mapping[str, Origin], *, has_tls_
             tls = DicomTls(settings, secrets, has_targets=has_tls_targets)
         except ConfigError as error:
             problems += error.problems
+    audit = None
+    if settings.has_audit_tls:
+        audit = PemFiles(
+            "DIMSE_AUDIT_TLS",
+            ca=settings.audit_tls_ca_file,
+            certificate=settings.audit_tls_cert_file,
+            key=settings.audit_tls_key_file,
+        )
+        try:
+            audit.context()
+        except ConfigError as error:
+            problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return Material(secrets=secrets, nats=nats, tls=tls)
+    return Material(secrets=secrets, nats=nats, tls=tls, audit=audit)

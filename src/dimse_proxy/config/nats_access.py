@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dimse_proxy.config.credentials import nats_credentials
+from dimse_proxy.config.pem import PemFiles
 from dimse_proxy.config.secret_files import Secrets, read_secret
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.errors import ConfigError
@@ -36,8 +37,12 @@ class NatsAccess:
     def __init__(self, settings: Settings, secrets: Secrets) -> None:
         self._settings: Final = settings
         self._secrets: Final = secrets
-        self._context: ssl.SSLContext | None = None
-        self._context_of: object = None
+        self._files: Final = PemFiles(
+            "DIMSE_NATS_TLS",
+            ca=settings.nats_tls_ca_file,
+            certificate=settings.nats_tls_cert_file,
+            key=settings.nats_tls_key_file,
+        )
 
     def check(self) -> None:
         """See whether everything can be read.
@@ -82,22 +87,7 @@ class NatsAccess:
         Raises:
             ConfigError: a file cannot be read or is none of its kind.
         """
-        settings = self._settings
-        files = (settings.nats_tls_ca_file, settings.nats_tls_cert_file, settings.nats_tls_key_file)
-        state = tuple(None if path is None else file_state(path) for path in files)
-        if self._context is None or state != self._context_of:
-            self._context = _context(*files)
-            self._context_of = state
-        return self._context
-
-
-def file_state(path: Path) -> tuple[int, ...]:
-    """Return what changes when a file is written or replaced; empty when there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino
+        return self._files.context()
 
 
 def _from_credentials_file(path: Path) -> NatsIdentity:
@@ -118,33 +108,3 @@ def _from_nkey_file(path: Path) -> NatsIdentity:
     except NKeyError as error:
         raise ConfigError([f"DIMSE_NATS_NKEY_FILE={path}: {error}."]) from None
     return NatsIdentity(nkey=key.public, sign=key.sign)
-
-
-def _context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except ssl.SSLError:
-        raise ConfigError([f"DIMSE_NATS_TLS_CA_FILE={ca_file}: it holds no certificate in PEM."]) from None
-    except OSError as error:
-        raise ConfigError([f"DIMSE_NATS_TLS_CA_FILE={ca_file}: {error.strerror or 'it cannot be read'}."]) from None
-    if cert_file is not None:
-        _load_own_certificate(context, cert_file, key_file)
-    return context
-
-
-def _load_own_certificate(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
-    for variable, path in (("DIMSE_NATS_TLS_CERT_FILE", cert_file), ("DIMSE_NATS_TLS_KEY_FILE", key_file)):
-        if path is not None and "ENCRYPTED" in read_secret(path, variable):
-            raise ConfigError([f"{variable}={path}: the key is encrypted, and only one without password can be used."])
-    try:
-        # Without a password function OpenSSL would ask for one at the terminal, whatever we overlooked.
-        context.load_cert_chain(cert_file, key_file, password=lambda: b"")
-    except ssl.SSLError as error:
-        match error.reason:
-            case "KEY_VALUES_MISMATCH":
-                reason = "the key does not fit the certificate"
-            case _:
-                reason = "these are no certificate and key in PEM that can be used"
-        raise ConfigError(
-            [f"DIMSE_NATS_TLS_CERT_FILE={cert_file}, DIMSE_NATS_TLS_KEY_FILE={key_file}: {reason}."]
-        ) from None

@@ -64,3 +64,12 @@ def read_secret(path: Path, variable: str) -> str:
     if not text:
         raise ConfigError([f"{variable}={path}: it holds nothing."])
     return text
+
+
+def file_state(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file is written or replaced; empty when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino

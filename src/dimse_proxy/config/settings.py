@@ -25,6 +25,8 @@ from dimse_proxy.config.values import (
     AeTitle,
     AeTitles,
     AssociateLength,
+    AuditNameOrUnset,
+    AuditTargets,
     Channel,
     ChannelOrUnset,
     ClientAuthOrUnset,
@@ -47,6 +49,7 @@ from dimse_proxy.config.values import (
     Seconds,
     SecondsOrOff,
     Secret,
+    SpoolSize,
     SubjectRoot,
     TlsVersions,
     TunnelKeys,
@@ -228,6 +231,28 @@ class Settings(BaseModel):
     http_token: Secret | None = Field(default=None, validation_alias="DIMSE_HTTP_TOKEN")
     """With it, an association can be aborted and the target tested over HTTP; without, everything is read-only."""
 
+    # The audit trail.
+    audit_syslog: AuditTargets = Field(default=(), validation_alias="DIMSE_AUDIT_SYSLOG")
+    """Syslog receivers of audit messages; each gets all of them."""
+    audit_file: Path | None = Field(default=None, validation_alias="DIMSE_AUDIT_FILE")
+    """File that audit messages are written to, a line of JSON each."""
+    audit_content: Flag = Field(default=False, validation_alias="DIMSE_AUDIT_CONTENT")
+    """Audit whose data sets pass: the head of each is read, and identifiers of queries."""
+    audit_spool: Path | None = Field(default=None, validation_alias="DIMSE_AUDIT_SPOOL")
+    """Folder for messages that are not sent yet; None keeps them in memory."""
+    audit_spool_size: SpoolSize = Field(default=64 << 20, validation_alias="DIMSE_AUDIT_SPOOL_SIZE")
+    """Bytes of messages in it, for each receiver."""
+    audit_source_id: AuditNameOrUnset = Field(default=None, validation_alias="DIMSE_AUDIT_SOURCE_ID")
+    """AuditSourceID; None for the name of the machine."""
+    audit_site_id: AuditNameOrUnset = Field(default=None, validation_alias="DIMSE_AUDIT_SITE_ID")
+    """AuditEnterpriseSiteID."""
+    audit_tls_ca_file: Path | None = Field(default=None, validation_alias="DIMSE_AUDIT_TLS_CA_FILE")
+    """Authorities that sign the receivers' certificates; None for those that the system trusts."""
+    audit_tls_cert_file: Path | None = Field(default=None, validation_alias="DIMSE_AUDIT_TLS_CERT_FILE")
+    """Own certificate and its chain towards receivers, with `audit_tls_key_file`."""
+    audit_tls_key_file: Path | None = Field(default=None, validation_alias="DIMSE_AUDIT_TLS_KEY_FILE")
+    """Key of `audit_tls_cert_file`."""
+
     # Logs.
     log_level: LogLevel = Field(default="INFO", validation_alias="DIMSE_LOG_LEVEL")
     """The least severe level that is written."""
@@ -281,6 +306,16 @@ class Settings(BaseModel):
     def has_nats_tls(self) -> bool:
         """Whether servers of NATS are spoken to with TLS."""
         return any(url.startswith(("tls:", "wss:")) for url in self.nats_servers)
+
+    @property
+    def has_audit(self) -> bool:
+        """Whether audit messages go anywhere."""
+        return bool(self.audit_syslog) or self.audit_file is not None
+
+    @property
+    def has_audit_tls(self) -> bool:
+        """Whether they go anywhere with TLS."""
+        return any(target.is_tls for target in self.audit_syslog)
 
     @property
     def has_tls_listener(self) -> bool:

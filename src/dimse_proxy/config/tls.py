@@ -14,8 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from dimse_proxy.config.keystores import KeyMaterial, StoreError, read_key_store, read_trust_store
-from dimse_proxy.config.nats_access import file_state
-from dimse_proxy.config.secret_files import Secrets
+from dimse_proxy.config.secret_files import Secrets, file_state
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.config.tls_plan import TlsPlan, new_context, tls_plan
 from dimse_proxy.errors import ConfigError

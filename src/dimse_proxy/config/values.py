@@ -47,6 +47,8 @@ _SUBJECT_TOKEN: Final = re.compile(r"[!-~]+")  # printable ASCII without the spa
 _CHANNEL: Final = r"^[A-Za-z0-9_-]{1,64}$"  # as `tunnel.subjects` takes it
 _RIGHT_CHANNEL: Final = "a channel is a word of letters, digits, - and _, such as A or B"
 _DEFAULT_NATS_PORT: Final = 4222
+_AUDIT_PORTS: Final = {"tls": 6514, "udp": 514}
+"""Scheme -> port where none is given (RFC 5425 4.1, RFC 5426 3.3)."""
 _SCHEME_WITH_TLS: Final = {"nats": "tls", "tls": "tls", "ws": "wss", "wss": "wss"}
 
 
@@ -55,6 +57,29 @@ class Expects:
     """Says what is right, for the cases in which pydantic's own validator finds a value wrong."""
 
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditTarget:
+    """A syslog receiver."""
+
+    scheme: str
+    """`tls` or `udp`."""
+    host: str
+    port: int
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether it is spoken to with TLS."""
+        return self.scheme == "tls"
+
+    @property
+    def file_name(self) -> str:
+        """Of its spool, in a folder of them."""
+        return f"{self.scheme}-{self.host.replace(':', '_')}-{self.port}.spool"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 def split_list(value: object) -> object:
@@ -180,6 +205,23 @@ def read_nats_server(address: str, *, tls: bool) -> str:
     return f"{scheme}://{host}" + (f":{port}" if port else "") + (url.path if web_socket else "")
 
 
+def read_audit_targets(value: object) -> object:
+    """Read `tls://host:port` and `udp://host:port`, separated by commas; the port may be left out."""
+    if not isinstance(value, str):
+        return value
+    targets = []
+    for address in (part.strip() for part in value.split(",")):
+        if not address:
+            continue
+        url = urlsplit(address)
+        if url.scheme not in _AUDIT_PORTS or not url.hostname:
+            raise ValueError(f"{address!r} is no syslog receiver: tls://host:6514 or udp://host:514 is right")
+        if url.username or url.path.strip("/") or url.query or url.fragment:
+            raise ValueError(f"{url.scheme}://{url.hostname} comes with more than host and port")
+        targets.append(AuditTarget(url.scheme, check_host(url.hostname), _port_of(url) or _AUDIT_PORTS[url.scheme]))
+    return tuple(dict.fromkeys(targets))
+
+
 def _port_of(url: SplitResult) -> int | None:
     try:
         port = url.port
@@ -246,6 +288,13 @@ Rate = Annotated[
     float, Field(ge=0, allow_inf_nan=False), Expects("a number of associations a second is right, 0 for no limit")
 ]
 AssociateLength = Annotated[int, Field(ge=4096), Expects("a number of bytes is right, at least 4096")]
+SpoolSize = Annotated[int, Field(ge=1 << 20), Expects("a number of bytes is right, at least 1048576")]
+AuditTargets = Annotated[tuple[AuditTarget, ...], BeforeValidator(read_audit_targets)]
+AuditNameOrUnset = Annotated[
+    str | None,
+    Field(max_length=255, pattern=r"^[!-~]+( [!-~]+)*$"),
+    Expects("a name is 1 to 255 printable ASCII characters, with single spaces at most"),
+]
 FrameSize = Annotated[int, Field(ge=1024), Expects("a number of bytes is right, at least 1024")]
 WindowSize = Annotated[int, Field(ge=65536), Expects("a number of bytes is right, at least 65536")]
 SubjectRoot = Annotated[str, AfterValidator(check_subject_root)]

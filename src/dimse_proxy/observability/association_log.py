@@ -9,8 +9,8 @@ from typing import Final
 import structlog
 
 from dimse_proxy.dimse.command_set import CommandSet
-from dimse_proxy.dimse.status import status_class, status_name
 from dimse_proxy.dimse.contents import ContentSeen
+from dimse_proxy.dimse.status import status_class, status_name
 from dimse_proxy.dimse.tracking import MessageSeen, ServiceCount
 from dimse_proxy.dimse.uids import uid_name
 from dimse_proxy.observability.flood import Flood

@@ -1,12 +1,11 @@
 """Heads of data sets that pydicom wrote, in any encoding and any pieces."""
 
-from io import BytesIO
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomFileLike
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
@@ -56,11 +55,11 @@ def images(draw: st.DrawFn) -> Dataset:
 
 
 def written(image: Dataset, transfer_syntax: str) -> bytes:
-    buffer = DicomFileLike(BytesIO())
+    buffer = DicomBytesIO()
     buffer.is_implicit_VR = UID(transfer_syntax).is_implicit_VR
     buffer.is_little_endian = UID(transfer_syntax).is_little_endian
     write_dataset(buffer, image)
-    return encoded(transfer_syntax, buffer.parent.getvalue())  # type: ignore[attr-defined]
+    return encoded(transfer_syntax, buffer.getvalue())
 
 
 @settings(deadline=None, max_examples=100)

@@ -150,9 +150,7 @@ def test_there_is_an_end_to_how_many_are_looked_at() -> None:
 
 def test_a_stream_that_is_none_ends_the_looking() -> None:
     request = pdu((1, COMMAND | LAST, STORE))
-    begin = DataSetBegins(
-        context_id=1, command=CommandSet.decode(STORE), place=Place(end=len(request), pdu_left=0)
-    )
+    begin = DataSetBegins(context_id=1, command=CommandSet.decode(STORE), place=Place(end=len(request), pdu_left=0))
     for rest in (
         b"\x05\0\0\0\0\4" + bytes(4),
         b"\x04\0\0\0\0\x10" + b"\0\0\0\x01\1\0" + bytes(10),
