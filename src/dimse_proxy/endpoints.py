@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dimse_proxy.config.settings import Settings
+from dimse_proxy.errors import TlsError
 from dimse_proxy.observability.flood import Flood
 from dimse_proxy.proxy.routes import Target
 from dimse_proxy.transports.streams import Address, StreamConnection, StreamHandler
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from dimse_proxy.transports.tls import TlsFailure, TlsGate, TlsStream
 
 OnConnection: TypeAlias = Callable[[StreamConnection], StreamHandler]
+OnTlsFailed: TypeAlias = Callable[[str, str], None]
+"""Told the address of a peer and why there is no TLS with it."""
 
 _ASSOCIATE_RQ: Final = 0x01
 """The first byte of an A-ASSOCIATE-RQ (PS3.8 9.3.2)."""
@@ -33,14 +36,22 @@ log: Final = logging.getLogger(__name__)
 class EndPoints:
     """The listeners, and the way to each target. Implements `reloading.Reloadable` for keys and certificates."""
 
-    def __init__(self, settings: Settings, tls: "DicomTls | None", options: TcpOptions) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tls: "DicomTls | None",
+        options: TcpOptions,
+        on_tls_failed: OnTlsFailed = lambda _peer, _cause: None,
+    ) -> None:
         """Opens nothing yet.
 
         Args:
             settings: that have passed every check.
             tls: the contexts, if TLS is asked for in either direction.
             options: how each connection is set up.
+            on_tls_failed: told of each peer with which there is no TLS, beside the log.
         """
+        self._on_tls_failed: Final = on_tls_failed
         self._settings: Final = settings
         self.tls = tls
         """The contexts in use; other ones may be set when routes come to need them."""
@@ -98,16 +109,20 @@ class EndPoints:
         from dimse_proxy.transports.tls import connect_tls
 
         assert self.tls is not None, "a target with TLS has contexts"
-        stream = await connect_tls(
-            host.host,
-            host.port,
-            context=self.tls.requestor,
-            timeout=target.connect_timeout,
-            handshake_timeout=settings.tls_handshake_timeout,
-            bind_host=settings.bind_host,
-            options=self._options,
-            handler=handler,
-        )
+        try:
+            stream = await connect_tls(
+                host.host,
+                host.port,
+                context=self.tls.requestor,
+                timeout=target.connect_timeout,
+                handshake_timeout=settings.tls_handshake_timeout,
+                bind_host=settings.bind_host,
+                options=self._options,
+                handler=handler,
+            )
+        except TlsError as error:
+            self._on_tls_failed(str(host), str(error))
+            raise
         self._say_tls(stream)
         return stream
 
@@ -216,6 +231,7 @@ class EndPoints:
             else:
                 text = f"it does not speak TLS, but sent {looks_like(failure.received) or 'something unknown'}"
         log.warning("TLS with %s failed: %s", peer, text)
+        self._on_tls_failed(str(peer), text)
 
     def _too_many_handshakes(self) -> None:
         log.warning(

@@ -68,6 +68,10 @@ class TransportError(DimseProxyError):
     """A connection could not be made or was lost."""
 
 
+class TlsError(TransportError):
+    """There is a connection, and no TLS on it: one of the two does not take the other for who it should be."""
+
+
 class ConfigError(DimseProxyError):
     """One or more settings are wrong; each problem names its source, the value and what would be right.
 

@@ -22,7 +22,7 @@ from dimse_proxy.config.nats_access import NatsAccess
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.config.shown import settings_shown
 from dimse_proxy.config.sources import Origin
-from dimse_proxy.config.values import EVERY_NETWORK
+from dimse_proxy.config.values import ANY, EVERY_NETWORK
 from dimse_proxy.endpoints import EndPoints
 from dimse_proxy.errors import TransportError
 from dimse_proxy.free_memory import give_back, settle
@@ -47,6 +47,7 @@ from dimse_proxy.tunnel.settings import TunnelIdentity, TunnelSettings
 from dimse_proxy.tunnel.tunnel import Tunnel
 
 if TYPE_CHECKING:
+    from dimse_proxy.observability.audit.trail import AuditTrail
     from dimse_proxy.observability.monitor import Monitor
 
 log: Final = logging.getLogger(__name__)
@@ -204,6 +205,7 @@ class Service:
         """Runs until SIGTERM or SIGINT, and then for as long as the grace period allows.
 
         Raises:
+            ConfigError: the spool of audit messages cannot be used.
             TransportError: the listener's address cannot be had, or NATS refuses us from the first.
         """
         raise_file_limit()
@@ -218,11 +220,21 @@ class Service:
             release_timeout=settings.release_timeout,
             idle_timeout=settings.idle_timeout,
             max_associate_length=settings.max_associate_length,
+            reads_contents=settings.audit_content,
         )
-        monitor = self._monitor(tunnel, instance)
-        listeners = () if monitor is None else monitor.listeners
+        audit = self._audit(tunnel, instance)
+        monitor = self._monitor(tunnel, instance, audit)
+        listeners = [
+            *(() if monitor is None else monitor.listeners),
+            *(() if audit is None else (audit.observer,)),
+        ]
         observer = observers([self._log, *listeners])
-        end_points = EndPoints(settings, self._material.tls, tcp_options_of(settings))
+        end_points = EndPoints(
+            settings,
+            self._material.tls,
+            tcp_options_of(settings),
+            *(() if audit is None else (audit.observer.tls_failed,)),
+        )
         requestor = Requestor(
             policy=self._policy,
             admission=admission,
@@ -269,12 +281,14 @@ class Service:
             stop.set()
 
         exchange.refused = refused
-        reloader = self._reloader(end_points, exchange, acceptor, requestor)
+        reloader = self._reloader(end_points, exchange, acceptor, requestor, audit)
         loop.add_signal_handler(signal.SIGHUP, reloader.reload)
         end_points.warn()
         await end_points.listen(acceptor.connection_made)
         async with AsyncExitStack() as stack:
             stack.callback(end_points.close)
+            if audit is not None:
+                await stack.enter_async_context(audit)
             watchers: list[asyncio.Task[None]] = []
             if monitor is not None:
                 stack.push_async_callback(monitor.close)
@@ -285,6 +299,8 @@ class Service:
                 watchers.append(tasks.create_task(give_back()))
                 if monitor is not None:
                     watchers.append(tasks.create_task(monitor.run()))
+                if audit is not None:
+                    watchers.append(tasks.create_task(audit.run()))
                 await self._say_ready(end_points, exchange, instance)
                 settle()
                 await stop.wait()
@@ -302,7 +318,12 @@ class Service:
         log.info("stopped")
 
     def _reloader(
-        self, end_points: EndPoints, exchange: Exchange, acceptor: Acceptor, requestor: Requestor
+        self,
+        end_points: EndPoints,
+        exchange: Exchange,
+        acceptor: Acceptor,
+        requestor: Requestor,
+        audit: "AuditTrail | None",
     ) -> Reloader:
         """What reads routes, keys and certificates again; the parts get new routes for the associations to come."""
 
@@ -314,7 +335,7 @@ class Service:
 
         self._routing.prepare = lambda table: self._prepare(table, end_points)
         self._routing.taken = taken
-        return Reloader((self._routing, end_points))
+        return Reloader((self._routing, end_points, *(() if audit is None else (audit,))))
 
     def _prepare(self, table: Routes, end_points: EndPoints) -> None:
         """Has contexts for targets with TLS, before there are such targets."""
@@ -327,13 +348,35 @@ class Service:
         else:
             end_points.tls.serve_targets()
 
-    def _monitor(self, tunnel: Tunnel, instance: str) -> "Monitor | None":
+    def _audit(self, tunnel: Tunnel, instance: str) -> "AuditTrail | None":
+        """What writes audit messages, where they go anywhere."""
+        if not self._settings.has_audit:
+            return None
+        from dimse_proxy.observability.audit.trail import AuditTrail
+
+        table = self._routing.table
+        titles = dict.fromkeys((table.own_ae_title, *(each.called for each in table.local_aes)))
+        return AuditTrail(
+            self._settings,
+            self._material.audit,
+            instance=instance,
+            titles=tuple(title for title in titles if title not in ("", ANY)),
+            tunnel=tunnel,
+        )
+
+    def _monitor(self, tunnel: Tunnel, instance: str, audit: "AuditTrail | None") -> "Monitor | None":
         """What watches this process over HTTP, unless that is off; its imports are paid for only then."""
         if self._settings.http_port is None:
             return None
         from dimse_proxy.observability.monitor import Monitor
 
-        return Monitor(self._settings, instance=instance, tunnel=tunnel, routes=lambda: self._routing.table)
+        return Monitor(
+            self._settings,
+            instance=instance,
+            tunnel=tunnel,
+            routes=lambda: self._routing.table,
+            audit=audit,
+        )
 
     async def _open_monitor(
         self, monitor: "Monitor", link: NatsLink, end_points: EndPoints, legs: Callable[[], Sequence["Closing"]]

@@ -4,7 +4,7 @@ The only module that knows prometheus-client, and it is imported with the HTTP l
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -13,6 +13,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from dimse_proxy.observability.audit.codes import EVENTS
 from dimse_proxy.observability.counts import Counts, Histogram
 from dimse_proxy.observability.health import Health
 from dimse_proxy.proxy.hooks import Side
@@ -88,6 +89,54 @@ class NatsNumbers(Protocol):
         """Seconds."""
 
 
+class DeliveryNumbers(Protocol):
+    """What is read of a target of audit messages."""
+
+    @property
+    def name(self) -> str:
+        """URL or path, as it is set."""
+
+    @property
+    def is_reachable(self) -> bool:
+        """The last try went well."""
+
+    @property
+    def waiting(self) -> int:
+        """Messages."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes."""
+
+    @property
+    def sent(self) -> int:
+        """Messages; only ever grows."""
+
+    @property
+    def dropped(self) -> int:
+        """Messages that had to make room; only ever grows."""
+
+    @property
+    def too_long(self) -> int:
+        """Messages that no datagram takes; only ever grows."""
+
+
+class AuditNumbers(Protocol):
+    """What is read of the audit trail."""
+
+    @property
+    def deliveries(self) -> Sequence[DeliveryNumbers]:
+        """Its targets."""
+
+    @property
+    def made(self) -> Mapping[str, int]:
+        """Messages by event; only ever grow."""
+
+    @property
+    def contents_unread(self) -> int:
+        """Data sets; only ever grows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """Where the numbers come from."""
@@ -98,6 +147,8 @@ class Sources:
     nats: NatsNumbers
     build: Mapping[str, str]
     """Labels of `dimse_proxy_build_info`."""
+    audit: AuditNumbers | None = None
+    """None where no audit messages are made: then their metrics have no samples."""
 
 
 class Exposition(Collector):
@@ -122,6 +173,7 @@ class Exposition(Collector):
         yield from self._messages()
         yield from self._tunnel()
         yield from self._nats()
+        yield from self._audit()
 
     def _process(self) -> Iterator[Metric]:
         build, health = self._sources.build, self._sources.health
@@ -277,6 +329,48 @@ class Exposition(Collector):
             "Troubles with NATS; fatal ones stay until somebody changes a secret or a permission.",
             ("fatal",),
             {(str(fatal).lower(),): counts.nats_errors[fatal] for fatal in (False, True)},
+        )
+
+    def _audit(self) -> Iterator[Metric]:
+        audit = self._sources.audit
+        deliveries = () if audit is None else audit.deliveries
+        yield _counter(
+            "audit_messages",
+            "Audit messages that were made.",
+            ("event",),
+            {} if audit is None else {(event.word,): audit.made.get(event.word, 0) for event in EVENTS},
+        )
+        yield _counter(
+            "audit_sent",
+            "Audit messages that their target took.",
+            ("target",),
+            {(delivery.name,): delivery.sent for delivery in deliveries},
+        )
+        yield _counter(
+            "audit_dropped",
+            "Audit messages that are lost, because more wait than there is room for, or no datagram takes them.",
+            ("target", "reason"),
+            {(delivery.name, "no-room"): delivery.dropped for delivery in deliveries}
+            | {(delivery.name, "too-long"): delivery.too_long for delivery in deliveries},
+        )
+        for name, text, values in (
+            ("audit_waiting", "Audit messages that are not sent yet.", [each.waiting for each in deliveries]),
+            ("audit_waiting_bytes", "Bytes of them.", [each.waiting_bytes for each in deliveries]),
+            (
+                "audit_reachable",
+                "Whether the target took messages when it was tried last: 1 or 0.",
+                [int(each.is_reachable) for each in deliveries],
+            ),
+        ):
+            gauge = GaugeMetricFamily(PREFIX + name, text, labels=("target",))
+            for delivery, value in zip(deliveries, values, strict=True):
+                gauge.add_metric((delivery.name,), value)
+            yield gauge
+        yield _counter(
+            "audit_contents_unread",
+            "Data sets whose patient and study could not be read for the audit.",
+            (),
+            {} if audit is None else {(): audit.contents_unread},
         )
 
 

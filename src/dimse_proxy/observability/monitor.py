@@ -15,7 +15,7 @@ from dimse_proxy import __version__
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.errors import TransportError
 from dimse_proxy.observability.counts import Counts
-from dimse_proxy.observability.exposition import Exposition, NatsNumbers, Sources, TunnelNumbers
+from dimse_proxy.observability.exposition import AuditNumbers, Exposition, NatsNumbers, Sources, TunnelNumbers
 from dimse_proxy.observability.health import Health
 from dimse_proxy.observability.http import Actions, HttpServer
 from dimse_proxy.observability.listener import Listener
@@ -34,7 +34,13 @@ class Monitor:
     """Of one process."""
 
     def __init__(
-        self, settings: Settings, *, instance: str, tunnel: TunnelNumbers, routes: Callable[[], Routes]
+        self,
+        settings: Settings,
+        *,
+        instance: str,
+        tunnel: TunnelNumbers,
+        routes: Callable[[], Routes],
+        audit: AuditNumbers | None = None,
     ) -> None:
         """Begin to listen to hooks; nothing is open yet.
 
@@ -43,11 +49,13 @@ class Monitor:
             instance: its name.
             tunnel: its tunnel.
             routes: the table of routes in use.
+            audit: its audit trail, if it has one.
         """
         loop = asyncio.get_running_loop()
         self._settings: Final = settings
         self._tunnel: Final = tunnel
         self._routes: Final = routes
+        self._audit: Final = audit
         self._loop: Final = loop
         self._counts: Final = Counts()
         self.health: Final = Health(tunnel, routes)
@@ -92,7 +100,14 @@ class Monitor:
         identity = replace(self._identity, listens_on=listens_on, settings=settings_shown)
         build = {"version": __version__, "channel": identity.channel, "proxy_instance": identity.instance}
         exposition = Exposition(
-            Sources(counts=self._counts, health=self.health, tunnel=self._tunnel, nats=nats, build=build)
+            Sources(
+                counts=self._counts,
+                health=self.health,
+                tunnel=self._tunnel,
+                nats=nats,
+                build=build,
+                audit=self._audit,
+            )
         )
         snapshot = Snapshot(
             identity=identity,

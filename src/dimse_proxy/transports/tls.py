@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-from dimse_proxy.errors import TransportError
+from dimse_proxy.errors import TlsError, TransportError
 from dimse_proxy.transports.streams import Address, HeldEvents, StreamConnection, StreamHandler
 from dimse_proxy.transports.tcp import DEFAULT_OPTIONS, TcpOptions, connect
 from dimse_proxy.transports.tls_stream import TlsFailure, TlsStream
@@ -137,7 +137,8 @@ async def connect_tls(
         server_hostname: Name that the certificate must have, if not `host`.
 
     Raises:
-        TransportError: There is no connection, or no TLS on it; the text says why.
+        TlsError: There is no TLS on the connection; the text says why.
+        TransportError: There is no connection; the text says why.
     """
     loop = asyncio.get_running_loop()
     held = HeldEvents()
@@ -166,7 +167,7 @@ async def connect_tls(
         stream.start(below)
         await done
     except TransportError as error:
-        raise TransportError(f"TLS with {where} failed: {error}") from None
+        raise TlsError(f"TLS with {where} failed: {error}") from None
     except BaseException:
         stream.reset()
         raise

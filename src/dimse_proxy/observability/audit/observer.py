@@ -119,7 +119,7 @@ class AuditObserver(Listener):
     def tls_failed(self, peer: str, cause: str) -> None:
         """There is no TLS with a DICOM peer."""
         host = _host_of(peer)
-        text = f"TLS with {peer} failed: {cause}"
+        text = f"no TLS with {peer}: {cause}"
         self._alert(codes.NODE_AUTHENTICATION, "tls", host, text, performer=End(titles=(), host=host))
 
     # `proxy.hooks.Observer`

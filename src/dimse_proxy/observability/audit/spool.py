@@ -9,6 +9,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,7 @@ class Spool:
         """Records in it."""
         self.size = 0
         """Bytes that they take."""
+        self._is_closed = False
         self._struck_off = 0
         """Number of the last record that is gone, though it may be in the file still."""
         try:
@@ -100,13 +102,16 @@ class Spool:
 
     def close(self) -> None:
         """Closes the file; what is in it stays."""
+        self._is_closed = True
         self._database.close()
 
     def _tried(self, action: Callable[[], T]) -> T:
+        if self._is_closed:
+            raise SpoolError("it is closed")
         try:
             return action()
         except sqlite3.Error as error:
-            if self._database.in_transaction:
+            with suppress(sqlite3.Error):
                 self._database.rollback()
             raise SpoolError(_reason(error)) from None
 
@@ -187,13 +192,11 @@ def _reason(error: sqlite3.Error) -> str:
 class RunMark:
     """A file in the folder of the spools that says that a process runs with them, and when it was last seen alive."""
 
-    def __init__(self, folder: Path, instance: str, now: datetime) -> None:
+    def __init__(self, folder: Path) -> None:
         """Claims the folder.
 
         Args:
             folder: made if it is not there.
-            instance: name of this process.
-            now: the time of day.
 
         Raises:
             SpoolError: another process has it, or it cannot be written.
@@ -207,9 +210,6 @@ class RunMark:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.left_behind: Final = self._read()
             """Instance and last sign of life of a process that did not stop in order; None if there was none."""
-            text = json.dumps({"instance": instance, "started": now.isoformat()})
-            os.ftruncate(self._file, 0)
-            os.pwrite(self._file, text.encode(), 0)
         except BlockingIOError:
             os.close(self._file)
             raise SpoolError("another process uses it") from None
@@ -226,6 +226,11 @@ class RunMark:
             return str(json.loads(os.pread(self._file, 4096, 0))["instance"]), last_seen
         except (ValueError, KeyError, TypeError):
             return "unknown", last_seen
+
+    def begin(self, instance: str) -> None:
+        """This process runs, under this name."""
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, json.dumps({"instance": instance}).encode(), 0)
 
     def touch(self) -> None:
         """This process is alive."""

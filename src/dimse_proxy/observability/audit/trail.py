@@ -10,8 +10,10 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from dimse_proxy.config.pem import PemFiles
@@ -63,7 +65,8 @@ class AuditTrail:
         self._events: Final = Events(Node(instance=instance, host=host, titles=titles), source, _wall_clock)
         self._tunnel: Final = tunnel
         self._header: Final = SyslogHeader(host=host, process=str(os.getpid()))
-        self._mark: Final = _mark(settings.audit_spool, instance)
+        self._instance: Final = instance
+        self._mark: Final = _mark(settings.audit_spool)
         self.deliveries: Final[Sequence[Delivery]] = tuple(self._made_deliveries(settings, tls))
         self.made: Final = Counter[str]()
         """Messages by event."""
@@ -83,15 +86,25 @@ class AuditTrail:
         """Data sets whose patient and study could not be read; only ever grows."""
         return self.observer.contents_unread
 
-    def start(self) -> None:
-        """Begin to write and send; the process has started."""
+    async def __aenter__(self) -> "AuditTrail":
+        """Begin to write and send: the process has started."""
+        self._start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write and send the last messages, as far as that can be done soon: the process stops."""
+        is_told_to = kind is None or not issubclass(kind, Exception)
+        self.observer.stop(None if is_told_to else "a fault in this process")
+        await asyncio.to_thread(self._close)
+
+    def _start(self) -> None:
         self._writer.start()
         for delivery in self.deliveries:
             delivery.start()
-        if self._mark is not None and self._mark.left_behind is not None:
-            instance, last_seen = self._mark.left_behind
-            log.warning("the process before this one, %s, did not stop in order", instance)
-            self._put(self._events.vanished(instance, last_seen))
+        if self._mark is not None:
+            self._begin(self._mark)
         self._put(self._events.started())
         log.info("audit messages: to %s", ", ".join(delivery.name for delivery in self.deliveries))
 
@@ -106,14 +119,15 @@ class AuditTrail:
         for delivery in self.deliveries:
             delivery.reopen()
 
-    async def close(self, trouble: str | None = None) -> None:
-        """Write and send the last messages, as far as that can be done soon; the process stops.
-
-        Args:
-            trouble: why, unless it was told to.
-        """
-        self.observer.stop(trouble)
-        await asyncio.to_thread(self._close)
+    def _begin(self, mark: RunMark) -> None:
+        if mark.left_behind is not None:
+            instance, last_seen = mark.left_behind
+            log.warning("the process before this one, %s, did not stop in order", instance)
+            self._put(self._events.vanished(instance, last_seen))
+        try:
+            mark.begin(self._instance)
+        except OSError as error:
+            log.error("the spool of audit messages cannot be written: %s", error.strerror)
 
     def _close(self) -> None:
         self._writer.close(STORE_BOUND)
@@ -125,7 +139,8 @@ class AuditTrail:
             if lost:
                 log.error("%d audit messages to %s are lost: they were in memory only", lost, delivery.name)
         if self._mark is not None:
-            self._mark.clear()
+            with suppress(OSError):  # The next process would only say that this one did not stop in order.
+                self._mark.clear()
 
     def _put(self, message: AuditMessage) -> None:
         self.made[message.event.word] += 1
@@ -172,11 +187,11 @@ class AuditTrail:
         return Delivery(outlet, Backlog(spool, troubled), render, lost)
 
 
-def _mark(folder: Path | None, instance: str) -> RunMark | None:
+def _mark(folder: Path | None) -> RunMark | None:
     if folder is None:
         return None
     try:
-        return RunMark(folder, instance, _wall_clock())
+        return RunMark(folder)
     except SpoolError as error:
         raise ConfigError([f"DIMSE_AUDIT_SPOOL={folder}: {error}."]) from None
 
