@@ -16,6 +16,8 @@ need chromium chromium
 need keytool default-jre-headless
 need valgrind valgrind
 need haproxy haproxy
+need rsyslogd rsyslog
+[ -e /usr/lib/*/rsyslog/lmnsd_gtls.so ] || missing="$missing rsyslog-gnutls"
 [ -n "$missing" ] || exit 0
 
 as_root=""

@@ -3,8 +3,10 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,7 @@ def data_set() -> bytes:
             element(0x0010, 0x0010, b"PN", PATIENT.encode()),
             element(0x0010, 0x0020, b"LO", PATIENT_ID.encode()),
             element(0x0010, 0x4000, b"LT", PIXELS.encode() * 20),
+            element(0x0020, 0x000D, b"UI", INSTANCE.encode()),
         ]
     )
 
@@ -145,24 +148,43 @@ def command(*arguments: str, env: Mapping[str, str]) -> str:
     return done.stdout + done.stderr
 
 
+def audit(folder: Path, name: str) -> dict[str, str]:
+    """An audit trail with contents: to a file, to a receiver that is not there, and to a disk that is full."""
+    return {
+        "DIMSE_AUDIT_CONTENT": "true",
+        "DIMSE_AUDIT_FILE": str(folder / f"audit-{name}.json") if name == "a" else "/dev/full",
+        "DIMSE_AUDIT_SYSLOG": f"tls://127.0.0.1:{free_port()}",
+        "DIMSE_AUDIT_SPOOL": str(folder / f"spool-{name}"),
+    }
+
+
 @pytest.mark.parametrize("tunnel_key", [None, TUNNEL_SECRET], ids=["without tunnel key", "with tunnel key"])
 def test_logs_hold_no_secret_and_nothing_of_a_patient(tmp_path: Path, tunnel_key: str | None) -> None:
     secrets = {"DIMSE_NATS_AUTH_TOKEN": NATS_TOKEN, "DIMSE_LOG_LEVEL": "DEBUG", "DIMSE_NATS_TRACECONNECTION": "true"}
     secrets |= {} if tunnel_key is None else {"DIMSE_TUNNEL_KEY": tunnel_key}
-    target = Target(port=free_port())
+    target, http_port = Target(port=free_port()), free_port()
+    seen_over_http = ""
     with NatsServer(tmp_path / "nats", config={"authorization": {"token": NATS_TOKEN}}) as server:
         pair = Pair(
             server.url,
             tmp_path,
             target_a=target,
             target_b=target,
-            env_a=secrets,
-            env_b={**secrets, "DIMSE_ALLOWED_CALLING_AES": "NOBODY", "DIMSE_ALLOWED_OPERATIONS_IN": "*,!C-GET"},
+            env_a={**secrets, **audit(tmp_path, "a"), "DIMSE_HTTP_PORT": str(http_port)},
+            env_b={
+                **secrets,
+                **audit(tmp_path, "b"),
+                "DIMSE_ALLOWED_CALLING_AES": "NOBODY",
+                "DIMSE_ALLOWED_OPERATIONS_IN": "*,!C-GET",
+            },
         )
         with pair:
             handlers = [(evt.EVT_C_STORE, fail_store), (evt.EVT_C_FIND, answer_find)]
             with Scp(target.port, offers(str(CTImageStorage), FIND), handlers):
                 talk(pair.a.port, pair.b.port)
+            for path in ("metrics", "api/v1/status", "api/v1/associations", "api/v1/settings", ""):
+                with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/{path}", timeout=20) as answer:
+                    seen_over_http += answer.read().decode()
             server.process.kill()
             pair.a.wait_for("NATS disconnected")
             pair.allowed_troubles = "."
@@ -172,6 +194,17 @@ def test_logs_hold_no_secret_and_nothing_of_a_patient(tmp_path: Path, tunnel_key
     for seen in ("association ended", "C-STORE-RSP", "user identity", "not a DICOM peer"):
         assert seen.lower() in everything.lower(), f"nothing to search: no {seen!r}"
     assert {name: found_in(text) for name, text in texts.items()} == {name: [] for name in texts}
+    assert "dimse_proxy_audit_messages_total" in seen_over_http
+    assert found_in(seen_over_http) == []
+    # The audit trail is the place for it, and nothing but what PS3.15 asks for is in it.
+    for kept in (tmp_path / "audit-a.json", *(tmp_path / "spool-a").glob("*.spool*")):
+        whole = found_in(kept.read_bytes().decode(errors="replace"))
+        assert not set(whole) - {"Zq6Patient", PATIENT_ID, INSTANCE, QUERIED}, kept
+    trail = (tmp_path / "audit-a.json").read_text()
+    queries = re.findall(r'"ParticipantObjectQuery":"([^"]+)"', trail)
+    assert set(found_in(trail)) >= {"Zq6Patient", PATIENT_ID, INSTANCE}
+    assert QUERIED.encode() in b"".join(map(base64.b64decode, queries))
+    assert "audit messages cannot be sent to /dev/full" in texts["proxy-b.err"]
 
 
 def test_a_refused_credential_is_not_repeated(tmp_path: Path) -> None:

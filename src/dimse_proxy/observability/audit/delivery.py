@@ -144,6 +144,9 @@ class Delivery:
                 self._outlet.close()
                 self._strike_off(is_on_disk, batch.first_ones(error.taken), 0)
                 self._failed(str(error))
+            except Exception as error:
+                # Without its text: that may hold what must not be logged.
+                self._failed(f"a fault in this proxy ({type(error).__name__})")
             else:
                 self._strike_off(is_on_disk, batch, left_out)
                 self._succeeded(left_out)

@@ -89,7 +89,7 @@ class TlsOutlet:
             self._confirm(self._socket)
         except ConfigError as error:
             raise OutletError(" ".join(error.problems)) from None
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise OutletError(_reason(error)) from None
         return 0
 
@@ -134,7 +134,7 @@ class TlsOutlet:
         deadline = time.monotonic() + PATIENCE
         while _unacknowledged(secured):
             if time.monotonic() > deadline:
-                raise TimeoutError("it takes nothing")
+                raise TimeoutError
             time.sleep(_POLL)
         if secured.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED:
             raise ConnectionResetError("it closed the connection")
@@ -237,7 +237,7 @@ def _unacknowledged(secured: ssl.SSLSocket) -> int:
     return int(struct.unpack("i", answer)[0])
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: OSError) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             return f"its certificate cannot be trusted: {error.verify_message}"
@@ -246,8 +246,6 @@ def _reason(error: Exception) -> str:
         case socket.gaierror():
             return f"its name cannot be resolved: {error.strerror}"
         case TimeoutError():
-            return str(error) if error.errno is None and str(error) != "timed out" else "no answer in time"
-        case OSError(strerror=str(text)):
-            return text
+            return f"it took nothing for {PATIENCE:g} s"
         case _:
-            return str(error)
+            return error.strerror or str(error)

@@ -18,7 +18,7 @@ NAMES = {
     "110112": "Query",
     "110113": "Security Alert",
 }
-TYPES = {
+TYPES: dict[str, set[str | None]] = {
     "110100": {"110120", "110121"},
     "110102": {None},
     "110104": {None},

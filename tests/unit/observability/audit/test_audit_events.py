@@ -58,10 +58,8 @@ MESSAGES = {
 }
 
 
-def attributes(root: Element, path: str) -> dict[str, str]:
-    found = root.find(path)
-    assert found is not None
-    return {str(name): str(value) for name, value in found.attrib.items()}
+def attributes(root: Element, path: str, index: int = 0) -> dict[str, str]:
+    return {str(name): str(value) for name, value in root.findall(path)[index].attrib.items()}
 
 
 @pytest.mark.parametrize("name", MESSAGES)
@@ -115,7 +113,7 @@ def test_application_activity() -> None:
 
 def test_an_alert_says_whom_it_is_about_and_why() -> None:
     root = checked(to_xml(MESSAGES["alert"]))
-    assert root.findall("ActiveParticipant")[1].attrib == {
+    assert attributes(root, "ActiveParticipant", 1) == {
         "UserID": "EVIL",
         "AlternativeUserID": "AETITLES=EVIL",
         "UserIsRequestor": "false",
@@ -135,7 +133,7 @@ def test_instances_transferred() -> None:
     assert own.get("UserID") == "a1"
     first, second, patient = root.findall("ParticipantObjectIdentification")
     assert first.get("ParticipantObjectID") == "1.2.3"
-    assert [each.attrib for each in first.iter("SOPClass")] == [
+    assert [dict(each.attrib) for each in first.iter("SOPClass")] == [
         {"UID": CT, "NumberOfInstances": "4"},
         {"UID": "1.2.9", "NumberOfInstances": "1"},
     ]

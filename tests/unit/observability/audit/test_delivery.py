@@ -34,7 +34,7 @@ class OutletDouble:
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.taken: list[bytes] = []
-        self.trouble: OutletError | None = None
+        self.trouble: Exception | None = None
         self.left_out = 0
         self.tries = 0
         self.closed = 0
@@ -47,7 +47,8 @@ class OutletDouble:
             self.tries += 1
             self.changed.notify_all()
             if self.trouble is not None:
-                self.taken += records[: self.trouble.taken]
+                if isinstance(self.trouble, OutletError):
+                    self.taken += records[: self.trouble.taken]
                 raise self.trouble
             self.taken += records
             return self.left_out
@@ -61,7 +62,7 @@ class OutletDouble:
         with self.changed:
             assert self.changed.wait_for(condition, PATIENCE)
 
-    def set_trouble(self, trouble: OutletError | None) -> None:
+    def set_trouble(self, trouble: Exception | None) -> None:
         with self.changed:
             self.trouble = trouble
 
@@ -191,6 +192,18 @@ def test_a_receiver_that_hangs_does_not_hold_up_the_end_nor_the_writer() -> None
     stage.outlet.may_go_on.set()
     stage.outlet.wait_for(lambda: stage.outlet.closed == 1)
     assert stage.delivery.sent == 0, "nobody counts any more"
+
+
+def test_a_fault_of_our_own_is_like_a_receiver_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    stage.outlet.set_trouble(ValueError("Zq1Patient"))
+    stage.store("0")
+    stage.delivery.start()
+    stage.outlet.wait_for(lambda: stage.outlet.tries > 2)
+    stage.outlet.set_trouble(None)
+    assert stage.end() == 0
+    assert "a fault in this proxy (ValueError)" in caplog.text
+    assert "Zq1" not in caplog.text
 
 
 def test_a_file_is_opened_again() -> None:
