@@ -289,12 +289,15 @@ def test_a_spool_that_is_full(
         for number in range(60):
             queried(scu, number, 20_000)
         scu.release()
-    numbers = wait_until(
-        lambda: found if (found := http.metrics())[dropped] else None, seconds=20, what="messages to be dropped"
-    )
-    made = sum(value for name, value in numbers.items() if name.startswith("dimse_proxy_audit_messages_total"))
-    assert made == 62
-    assert numbers[f"dimse_proxy_audit_waiting{label}"] + numbers[dropped] == made
+    made = 62
+
+    def settled() -> dict[str, float]:
+        found = http.metrics()
+        is_settled = found[dropped] and found[f"dimse_proxy_audit_waiting{label}"] + found[dropped] == made
+        return found if is_settled else {}
+
+    numbers = wait_until(settled, seconds=40, what="all messages to be spooled or dropped")
+    assert sum(value for name, value in numbers.items() if name.startswith("dimse_proxy_audit_messages_total")) == made
     size = numbers[f"dimse_proxy_audit_waiting_bytes{label}"]
     assert size > 900_000
     assert size <= 1 << 20

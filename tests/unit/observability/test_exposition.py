@@ -3,6 +3,8 @@
 import json
 import re
 import runpy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -51,13 +53,32 @@ def busy() -> Stage:
     return stage
 
 
-def exposed(stage: Stage) -> str:
+@dataclass(frozen=True)
+class DeliveryDouble:
+    name: str = "tls://log:6514"
+    is_reachable: bool = False
+    waiting: int = 3
+    waiting_bytes: int = 3000
+    sent: int = 7
+    dropped: int = 2
+    too_long: int = 1
+
+
+@dataclass(frozen=True)
+class AuditDouble:
+    deliveries: tuple[DeliveryDouble, ...] = (DeliveryDouble(), DeliveryDouble(name="/audit.json", is_reachable=True))
+    made: Mapping[str, int] = field(default_factory=lambda: {"query": 4})
+    contents_unread: int = 5
+
+
+def exposed(stage: Stage, *, with_audit: bool = True) -> str:
     sources = Sources(
         counts=stage.counts,
         health=stage.health,
         tunnel=stage.tunnel,
         nats=stage.nats,
         build={"version": "0.1.0", "channel": "A"},
+        audit=AuditDouble() if with_audit else None,
     )
     return Exposition(sources).text().decode()
 
@@ -97,6 +118,16 @@ def test_values_are_those_that_were_counted() -> None:
         "dimse_proxy_tunnel_round_trip_seconds 0.5",
         'dimse_proxy_nats_server_info{server="nats://nats:4222"} 1.0',
         "dimse_proxy_nats_reconnects_total 0.0",
+        'dimse_proxy_audit_messages_total{event="query"} 4.0',
+        'dimse_proxy_audit_messages_total{event="network-entry"} 0.0',
+        'dimse_proxy_audit_sent_total{target="/audit.json"} 7.0',
+        'dimse_proxy_audit_dropped_total{reason="no-room",target="tls://log:6514"} 2.0',
+        'dimse_proxy_audit_dropped_total{reason="too-long",target="tls://log:6514"} 1.0',
+        'dimse_proxy_audit_waiting{target="tls://log:6514"} 3.0',
+        'dimse_proxy_audit_waiting_bytes{target="tls://log:6514"} 3000.0',
+        'dimse_proxy_audit_reachable{target="tls://log:6514"} 0.0',
+        'dimse_proxy_audit_reachable{target="/audit.json"} 1.0',
+        "dimse_proxy_audit_contents_unread_total 5.0",
     ):
         assert f"\n{line}\n" in text, line
 
@@ -105,8 +136,9 @@ def test_without_nats_or_news_there_are_no_invented_values() -> None:
     stage = Stage()
     stage.nats.server, stage.nats.round_trip = "", None
     stage.tunnel.is_connected = False
-    text = exposed(stage)
+    text = exposed(stage, with_audit=False)
     assert "dimse_proxy_nats_server_info{" not in text
+    assert "\ndimse_proxy_audit" not in text
     assert "\ndimse_proxy_target_reachable " not in text
     assert "\ndimse_proxy_nats_round_trip_seconds " not in text
     assert "\ndimse_proxy_ready 0.0\n" in text
