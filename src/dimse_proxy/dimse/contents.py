@@ -135,8 +135,6 @@ class _Reading:
 
     def feed(self, data: bytes | memoryview, position: int) -> None:
         """Take a chunk from `position` on, until there is enough."""
-        if self.seen is not None:
-            return
         for fragment in self._fragments.walk(data, position):
             self._target.feed(fragment)
             if self._target.is_done:
