@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dimse_proxy.config.contexts import ROUTES_FILE_NAME
-from dimse_proxy.config.nats_access import file_state
 from dimse_proxy.config.routes_together import PeerChannels, peer_channels, problems_together, routes_path
+from dimse_proxy.config.secret_files import file_state
 from dimse_proxy.config.settings import ReviewedSettings, Settings
 from dimse_proxy.errors import ConfigError
 from dimse_proxy.proxy.routes import ANY, LocalAe, MoveAlias, Routes, Target

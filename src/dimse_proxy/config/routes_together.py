@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dimse_proxy.config.contexts import ROUTES_FILE_NAME
-from dimse_proxy.config.nats_access import file_state
+from dimse_proxy.config.secret_files import file_state
 from dimse_proxy.config.settings import Settings
 from dimse_proxy.config.values import ANY
 

@@ -40,6 +40,8 @@ class AssociationRecord:
     """The channel at the other end of the session."""
     target_name: str = ""
     """Name of the target in this side's routes, whichever of its hosts was called; empty where it accepted."""
+    target_host: str = ""
+    """Address or name of the host that was called last; empty where it accepted, and before one is called."""
     session: str = ""
     """The session's short identifier, the same in the logs of both sides."""
     established: float | None = None

@@ -66,6 +66,7 @@ class RequestorLeg(Leg[RequestorRelay]):
         target, failover, reasons = way.target, self._failover, []
         for host in failover.order(target.hosts, self._loop.time()):
             self.relay.record.target = target.address(way.called, host)
+            self.relay.record.target_host = host.host
             try:
                 self._connection = await self._make_connection(target, host, self)
             except TransportError as error:

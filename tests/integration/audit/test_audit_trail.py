@@ -370,7 +370,7 @@ def test_the_file_is_opened_again_after_sighup(nats_server: NatsServer, tmp_path
     wait_until(lambda: path.exists() and len(lines(path)) == 2, seconds=40, what="the first messages")
     path.rename(tmp_path / "audit.json.1")
     proxy.process.signal(signal.SIGHUP)
-    proxy.wait_for("no keys and certificates")
+    proxy.wait_for("the file of audit messages is opened again")
     assert proxy.process.stop(seconds=40) == 0
     assert [kind for kind, _, _ in told_in(tmp_path / "audit.json.1")] == ["110120", "110124"]
     assert [kind for kind, _, _ in told_in(path)] == ["110125", "110121"]

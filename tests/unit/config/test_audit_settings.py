@@ -101,14 +101,14 @@ def test_certificates_are_read_at_the_start(tmp_path: Path) -> None:
     key, certificate = authority.issue("proxy").key_and_certificate(tmp_path, "proxy")
     files = {"TLS_CA_FILE": str(authority.pem(tmp_path / "ca")), "TLS_CERT_FILE": str(certificate)}
     made = settings(SYSLOG="tls://log", TLS_KEY_FILE=str(key), **files)
-    material = load_material(made, {})
+    material = load_material(made, {}, has_tls_targets=False)
     assert material.audit is not None
     context = material.audit.context()
     assert material.audit.context() is context
     other_key, other = authority.issue("proxy").key_and_certificate(tmp_path, "other")
     key.write_bytes(other_key.read_bytes())
     with pytest.raises(ConfigError, match=r"DIMSE_AUDIT_TLS_KEY_FILE=.*: the key does not fit the certificate"):
-        load_material(made, {})
+        load_material(made, {}, has_tls_targets=False)
     certificate.write_bytes(other.read_bytes())
     assert material.audit.context() is not context
-    assert load_material(settings(SYSLOG="udp://log"), {}).audit is None
+    assert load_material(settings(SYSLOG="udp://log"), {}, has_tls_targets=False).audit is None

@@ -25,7 +25,7 @@ from dimse_proxy.upper_layer.ae_title import ae_title_from_bytes
 from dimse_proxy.upper_layer.pdu import AssociateRequest
 
 _STRANGERS: Final = frozenset(
-    {RefusalCode.CALLING_NOT_ALLOWED, RefusalCode.CALLED_NOT_ALLOWED, RefusalCode.NOT_ALLOWED}
+    {RefusalCode.CALLING_NOT_ALLOWED, RefusalCode.CALLED_NOT_ALLOWED, RefusalCode.NOT_ALLOWED, RefusalCode.NO_ROUTE}
 )
 """Refusals of somebody who may not; all others are of something that cannot."""
 
@@ -63,7 +63,6 @@ class AuditObserver(Listener):
         *,
         clock: Callable[[], float],
         wall_clock: Callable[[], datetime],
-        target_host: str | None,
         nats_uri: str,
         with_contents: bool,
     ) -> None:
@@ -74,7 +73,6 @@ class AuditObserver(Listener):
             emit: takes each; returns at once.
             clock: seconds of any monotonic clock.
             wall_clock: the time of day, with its zone.
-            target_host: where this side's target is, if there is one.
             nats_uri: of the first server of NATS.
             with_contents: contents are told too.
         """
@@ -82,7 +80,6 @@ class AuditObserver(Listener):
         self._emit: Final = emit
         self._clock: Final = clock
         self._wall_clock: Final = wall_clock
-        self._target_host: Final = target_host
         self._nats_uri: Final = nats_uri
         self._with_contents: Final = with_contents
         self._sieve: Final = AlertSieve(clock)
@@ -305,7 +302,7 @@ class AuditObserver(Listener):
             return End(titles=(record.calling,), host=_host_of(record.peer)), End(titles=(record.called,))
         return (
             End(titles=(record.calling, calling), host=_host_of(record.peer)),
-            End(titles=(called, record.called), host=self._target_host),
+            End(titles=(called, record.called), host=record.target_host or None),
         )
 
 

@@ -1,6 +1,6 @@
 """The audit trail of one process, wired from its settings: who observes, writes, keeps and sends.
 
-Made only where a target is set. The composition root gives it the hooks and its time; it decides nothing else.
+Made only where messages go anywhere. The composition root gives it the hooks and its time; it decides nothing else.
 """
 
 import asyncio
@@ -34,6 +34,8 @@ from dimse_proxy.observability.audit.writer import Writer
 
 LOOK: Final = 1.0
 """Seconds between two looks at what nobody tells by itself."""
+TITLES_LIMIT: Final = 16
+"""AE titles of this process in each message."""
 STORE_BOUND: Final = 2.0
 """Seconds that storing the last messages may take when the process stops."""
 SEND_BOUND: Final = 3.0
@@ -54,7 +56,7 @@ class AuditTrail:
             settings: of this process, with a target for audit messages.
             tls: certificates for targets with TLS.
             instance: name of this process.
-            titles: its own AE titles.
+            titles: AE titles that it goes by; the first ones stand in its messages.
             tunnel: its tunnel.
 
         Raises:
@@ -62,10 +64,13 @@ class AuditTrail:
         """
         host = socket.gethostname()
         source = AuditSource(source_id=settings.audit_source_id or host, site_id=settings.audit_site_id)
-        self._events: Final = Events(Node(instance=instance, host=host, titles=titles), source, _wall_clock)
+        self._events: Final = Events(
+            Node(instance=instance, host=host, titles=titles[:TITLES_LIMIT]), source, _wall_clock
+        )
         self._tunnel: Final = tunnel
         self._header: Final = SyslogHeader(host=host, process=str(os.getpid()))
         self._instance: Final = instance
+        self._has_file: Final = settings.audit_file is not None
         self._mark: Final = _mark(settings.audit_spool)
         self.deliveries: Final[Sequence[Delivery]] = tuple(self._made_deliveries(settings, tls))
         self.made: Final = Counter[str]()
@@ -76,7 +81,6 @@ class AuditTrail:
             self._put,
             clock=time.monotonic,
             wall_clock=_wall_clock,
-            target_host=settings.target_host,
             nats_uri=settings.nats_servers[0],
             with_contents=settings.audit_content,
         )
@@ -114,10 +118,27 @@ class AuditTrail:
             await asyncio.sleep(LOOK)
             self.observer.look(self._tunnel)
 
-    def reopen(self) -> None:
-        """Give files up that may have been moved away, as SIGHUP does."""
+    # `reloading.Reloadable`: SIGHUP opens the file again, which may have been moved away.
+
+    def is_there(self) -> bool:
+        """There is a file."""
+        return self._has_file
+
+    def has_changed(self) -> bool:
+        """Nobody asks before SIGHUP."""
+        return False
+
+    def read(self) -> None:
+        """Nothing is read."""
+
+    def take(self) -> None:
+        """Opens it again, and makes connections anew."""
         for delivery in self.deliveries:
             delivery.reopen()
+        log.info("the file of audit messages is opened again")
+
+    def keep(self, problems: Sequence[str]) -> None:
+        """There are none."""
 
     def _begin(self, mark: RunMark) -> None:
         if mark.left_behind is not None:

@@ -40,7 +40,6 @@ class Stage:
             self.emitted.append,
             clock=lambda: self.now,
             wall_clock=self.time,
-            target_host="pacs",
             nats_uri="tls://nats:4222",
             with_contents=self.with_contents,
         )
@@ -109,7 +108,13 @@ def test_the_process_enters_and_leaves_the_network() -> None:
 
 
 @pytest.mark.parametrize(
-    "code", [RefusalCode.CALLING_NOT_ALLOWED, RefusalCode.CALLED_NOT_ALLOWED, RefusalCode.NOT_ALLOWED]
+    "code",
+    [
+        RefusalCode.CALLING_NOT_ALLOWED,
+        RefusalCode.CALLED_NOT_ALLOWED,
+        RefusalCode.NOT_ALLOWED,
+        RefusalCode.NO_ROUTE,
+    ],
 )
 def test_who_may_not_is_an_alert(code: str) -> None:
     stage = Stage()
@@ -242,7 +247,7 @@ def test_a_store_on_the_acceptor_side() -> None:
 
 def test_a_move_on_the_requestor_side() -> None:
     stage = Stage()
-    asked = record(Side.REQUESTOR)
+    asked = record(Side.REQUESTOR, target_host="pacs")
     stage.observer.association_requested(asked, REQUEST)
     stage.see(asked, messages.store_request(originator=b"ASKER "), HEAD)
     [begins] = stage.taken()
