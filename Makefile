@@ -7,11 +7,15 @@ KEEP   ?=
 FAST   := tests/unit tests/vectors tests/property tests/playbook tests/fuzz
 RUNS   ?= 1000000
 MOVES  ?= 1000
+# The newest glibc that the bundle may need; empty for any. Releases have 2.28.
+MAX_GLIBC ?=
+PACKED := $(shell find src tools/bundle deploy/bundle deploy/requirements dimse-config docs -type f -not -name '*.pyc') \
+	pyproject.toml README.md LICENSE CHANGELOG.md
 
-.PHONY: help demo check fuzz audit test chaos soak bench availability peers format generate clean
+.PHONY: help demo check fuzz audit test chaos soak bench availability bundle package-test lock peers format generate clean
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 demo: $(VENV)/.demo ## the main job: real images across two proxies and back (KEEP=1 stays up)
 	@$(BIN)/dimse-proxy demo $(if $(KEEP),--keep)
@@ -33,8 +37,8 @@ audit: $(VENV)/.audit ## known vulnerabilities of what is installed; asks pypi.o
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r $(VENV)/audited.txt
 
 test: $(VENV)/.check peers ## all tests, the real peers included
-	$(BIN)/python -m pytest -q -m "not alone" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -q -m alone
+	$(BIN)/python -m pytest -q -m "not alone and not packaged" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -m "alone and not packaged"
 
 chaos: $(VENV)/.check peers ## the fault bench in its long form: 100 faults in a row under load, half an hour
 	@CHAOS=long $(BIN)/python -m pytest -q -s tests/chaos
@@ -48,6 +52,11 @@ bench: $(VENV)/.check peers ## figures beside everything else there is, an hour 
 availability: $(VENV)/.check peers ## two instances a side: 1000 C-MOVEs of two askers (MOVES), instances killed and stopped
 	@MOVES=$(MOVES) $(BIN)/python -m pytest -q -s tests/integration/availability
 
+bundle: dist/.bundle ## dist/dicom-dimse-proxy-<version>.tar: all in one, for Linux without Python; the wheel as well
+
+package-test: $(VENV)/.check peers bundle ## the bundle in an empty Debian, and the Dockerfile's steps without an engine
+	$(BIN)/python -m pytest -q -m packaged tests/packaged
+
 peers: ## the DICOM peers that the tests talk to, from Debian's packages
 	@tools/install_peers.sh
 
@@ -57,6 +66,14 @@ format: $(VENV)/.check ## format and mend what can be mended
 
 generate: $(VENV)/.check ## what is generated: UID names, dimse-config, the state diagram
 	for tool in tools/generate_*.py; do $(BIN)/python $$tool || exit 1; done
+
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock' --output-file
+
+lock: $(VENV)/.bundle ## the versions that bundle and image are made of, the newest allowed ones, with their hashes
+	$(LOCK) deploy/requirements/runtime.txt pyproject.toml
+	$(LOCK) deploy/requirements/wheel.txt --group wheel
+	$(LOCK) deploy/requirements/build.txt --constraint deploy/requirements/runtime.txt --group bundle
 
 clean: ## away with everything that was made
 	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
@@ -73,6 +90,14 @@ $(VENV)/.demo: $(VENV)/bin/pip pyproject.toml
 
 $(VENV)/.check: $(VENV)/.demo
 	$(BIN)/pip install --quiet --disable-pip-version-check --group test
+	@touch $@
+
+dist/.bundle: $(PACKED)
+	$(PYTHON) -m tools.bundle --max-glibc '$(MAX_GLIBC)'
+	@touch $@
+
+$(VENV)/.bundle: $(VENV)/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check --group bundle
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.demo

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the DICOM peers that the tests talk to, and the makers of key stores, from Debian's packages, unless they are there.
+# Installs the DICOM peers that the tests talk to, makers of key stores and what packing needs, from Debian's packages.
 set -eu
 
 missing=""
@@ -18,6 +18,8 @@ need valgrind valgrind
 need haproxy haproxy
 need rsyslogd rsyslog
 [ -e /usr/lib/*/rsyslog/lmnsd_gtls.so ] || missing="$missing rsyslog-gnutls"
+need debootstrap debootstrap
+need objdump binutils
 [ -n "$missing" ] || exit 0
 
 as_root=""

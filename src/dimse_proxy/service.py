@@ -40,6 +40,7 @@ from dimse_proxy.proxy.target_check import TargetError, check_target
 from dimse_proxy.proxy.timers import RelaySettings
 from dimse_proxy.reloading import Reloader
 from dimse_proxy.routing import Routing, described
+from dimse_proxy.supervision import Supervision
 from dimse_proxy.transports.nats_link import NatsCredentials, NatsLink, NatsOptions
 from dimse_proxy.transports.tcp import DEFAULT_OPTIONS, TcpOptions
 from dimse_proxy.tunnel.session import Session
@@ -182,6 +183,7 @@ class Service:
         contexts: ContextFilter | None,
         contexts_in: ContextFilter | None,
         origins: Mapping[str, Origin] = MappingProxyType({}),
+        supervision: Supervision | None = None,
     ) -> None:
         """Opens nothing yet.
 
@@ -192,8 +194,10 @@ class Service:
             contexts: the dimse-config folder; None for no filter.
             contexts_in: the same for associations that arrive through the tunnel.
             origins: where each variable came from, for the status page.
+            supervision: whoever wants to hear when this process is ready and when it stops.
         """
         self._origins: Final = origins
+        self._supervision: Final = supervision or Supervision()
         self._settings: Final = settings
         self._material: Final = material
         self._routing: Final = routing
@@ -303,7 +307,9 @@ class Service:
                     watchers.append(tasks.create_task(audit.run()))
                 await self._say_ready(end_points, exchange, instance)
                 settle()
+                self._supervision.ready()
                 await stop.wait()
+                self._supervision.stopping(settings.grace_timeout)
                 if monitor is not None:
                     monitor.health.is_stopping = True
                 await self._wind_down(exchange, admission, lambda: [*acceptor.legs, *requestor.legs])

@@ -73,11 +73,19 @@ def _run(
             help="Start a NATS server here as well, and connect to it. For trials: it asks for no credential.",
         ),
     ] = None,
+    pid_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--pid-file",
+            metavar="FILE",
+            help="Hold the PID in this file while ready; refuse to run when another proxy has it.",
+        ),
+    ] = None,
 ) -> None:
     """Run a proxy until SIGTERM or SIGINT; all settings are DIMSE_* variables."""
     from dimse_proxy.cli import run as command
 
-    command.run(environ=os.environ, env_file=env_file, embedded_nats=embedded_nats)
+    command.run(environ=os.environ, env_file=env_file, embedded_nats=embedded_nats, pid_file=pid_file)
 
 
 @app.command("config")
@@ -163,6 +171,19 @@ def _top(
     from dimse_proxy.cli import top as command
 
     raise typer.Exit(command.run(environ=os.environ, env_file=env_file, url=url, once=once))
+
+
+@app.command("health")
+def _health(
+    env_file: EnvFile = None,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Ask whether an association would be carried now, not only for life.")
+    ] = False,
+) -> None:
+    """Ask the proxy that runs with these settings whether it is well; exit 1 when not."""
+    from dimse_proxy.cli import health as command
+
+    raise typer.Exit(command.run(environ=os.environ, env_file=env_file, ready=ready))
 
 
 @app.command("demo")

@@ -14,21 +14,29 @@ from dimse_proxy.observability.log import configure_logging
 from dimse_proxy.routing import routing_of
 from dimse_proxy.service import Service
 from dimse_proxy.service import run as run_loop
+from dimse_proxy.supervision import Supervision
 
 log: Final = logging.getLogger(__name__)
 
 
-def run(*, environ: Mapping[str, str], env_file: Path | None = None, embedded_nats: str | None = None) -> None:
+def run(
+    *,
+    environ: Mapping[str, str],
+    env_file: Path | None = None,
+    embedded_nats: str | None = None,
+    pid_file: Path | None = None,
+) -> None:
     """Runs a proxy until SIGTERM or SIGINT.
 
     Args:
         environ: the process's environment.
         env_file: more settings, which the environment overrides.
         embedded_nats: `[HOST:]PORT` of a nats-server to start as a child, or None.
+        pid_file: file that holds the PID while this process is ready, and that only one process can have.
 
     Raises:
         ConfigError: settings are wrong.
-        TransportError: an address cannot be had, or nats-server cannot be started.
+        TransportError: an address or the PID file cannot be had, or nats-server cannot be started.
     """
     address = None if embedded_nats is None else parse_address(embedded_nats)
     overrides = {} if address is None else _embedded(*address)
@@ -47,7 +55,10 @@ def run(*, environ: Mapping[str, str], env_file: Path | None = None, embedded_na
     configure_logging(reviewed.settings)
     for warning in reviewed.variables.warnings:
         log.warning("%s", warning)
-    service = Service(reviewed.settings, material, routing, contexts, contexts_in, reviewed.variables.origins)
+    supervision = Supervision(environ, pid_file)
+    service = Service(
+        reviewed.settings, material, routing, contexts, contexts_in, reviewed.variables.origins, supervision
+    )
 
     async def main() -> None:
         async with AsyncExitStack() as stack:
@@ -59,7 +70,11 @@ def run(*, environ: Mapping[str, str], env_file: Path | None = None, embedded_na
                 stack.push_async_callback(server.stop)
             await service.run()
 
-    run_loop(main)
+    supervision.open()
+    try:
+        run_loop(main)
+    finally:
+        supervision.close()
 
 
 def _embedded(host: str, port: int) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Programs for whoever works on this project: generators, checks, and `tools.bundle`, which packs what is released."""
