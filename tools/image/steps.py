@@ -32,6 +32,12 @@ class Image:
     ports: list[str] = field(default_factory=list)
     stop_signal: str = ""
 
+    def command_line(self, words: list[str]) -> tuple[list[str], dict[str, str]]:
+        """How to run `words` as an engine would with a read-only root, and with which environment."""
+        script = 'cd "$1" && shift && exec "$@"'
+        inner = ("/bin/sh", "-c", script, "sh", self.folder, *words)
+        return roots.inside(self.root, *inner, user=self.user, writable=False), dict(self.environment)
+
 
 class Steps:
     """One build."""
@@ -136,11 +142,3 @@ class Steps:
                 place = target / origin.name if last.endswith("/") else target
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(origin, place)
-
-    def command_line(self, image: Image, words: list[str]) -> tuple[list[str], dict[str, str]]:
-        """How to run `words` in the image as an engine would with a read-only root, and with which environment."""
-        script = 'cd "$1" && shift && exec "$@"'
-        line = roots.inside(
-            image.root, "/bin/sh", "-c", script, "sh", image.folder, *words, user=image.user, writable=False
-        )
-        return line, dict(image.environment)
