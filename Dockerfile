@@ -9,12 +9,12 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-COPY deploy/requirements/wheel.txt deploy/requirements/runtime.txt ./
+COPY deploy/requirements/wheel.txt deploy/requirements/image.txt ./
 RUN python3 -m venv tools \
     && tools/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r wheel.txt \
     && python3 -m venv --without-pip /opt/dimse-proxy \
     && tools/bin/pip --python /opt/dimse-proxy/bin/python install --no-cache-dir --no-deps --require-hashes \
-        --only-binary :all: -r runtime.txt
+        --only-binary :all: -r image.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN tools/bin/python -m hatchling build -t wheel -d dist \

@@ -20,11 +20,17 @@ help: ## what can be made
 demo: $(VENV)/.demo ## the main job: real images across two proxies and back (KEEP=1 stays up)
 	@$(BIN)/dimse-proxy demo $(if $(KEEP),--keep)
 
-check: $(VENV)/.check ## format, lint (security rules included), strict types, import contracts, fast tests
+check: $(VENV)/.check ## format, lint (security rules, scripts, workflows), strict types, import contracts, fast tests
 	$(BIN)/ruff format --check src tests tools bench examples
 	$(BIN)/ruff check src tests tools bench examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/shellcheck deploy/bundle/*.sh tools/*.sh .ci/run
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/bundle/docker-compose.yml deploy/compose/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github
 	$(BIN)/python -m pytest -q $(FAST) --cov --cov-branch --cov-report= --cov-config=pyproject.toml
 	$(BIN)/python tools/check_coverage.py upper_layer dimse tunnel
 
@@ -54,7 +60,7 @@ availability: $(VENV)/.check peers ## two instances a side: 1000 C-MOVEs of two 
 
 bundle: dist/.bundle ## dist/dicom-dimse-proxy-<version>.tar: all in one, for Linux without Python; the wheel as well
 
-package-test: $(VENV)/.check peers bundle ## the bundle in an empty Debian, and the Dockerfile's steps without an engine
+package-test: $(VENV)/.check peers $(if $(PACKED_BUNDLE),,bundle) ## the bundle in an empty Debian, and the Dockerfile's steps without an engine
 	$(BIN)/python -m pytest -q -m packaged tests/packaged
 
 peers: ## the DICOM peers that the tests talk to, from Debian's packages
@@ -72,6 +78,7 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11
 
 lock: $(VENV)/.bundle ## the versions that bundle and image are made of, the newest allowed ones, with their hashes
 	$(LOCK) deploy/requirements/runtime.txt pyproject.toml
+	$(LOCK) deploy/requirements/image.txt --constraint deploy/requirements/runtime.txt --extra kubernetes pyproject.toml
 	$(LOCK) deploy/requirements/wheel.txt --group wheel
 	$(LOCK) deploy/requirements/build.txt --constraint deploy/requirements/runtime.txt --group bundle
 

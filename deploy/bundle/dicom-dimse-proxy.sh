@@ -91,7 +91,7 @@ start() {
 # Seconds that running associations have, as the settings say now, with the proxy's own last words.
 patience() {
     grace=$("$PROGRAM" config --env-file "$ENV_FILE" 2>/dev/null | sed -n 's/^DIMSE_GRACE_TIMEOUTSECONDS  *\([0-9]*\).*/\1/p') || grace=
-    echo $((${grace:-30} + 15))
+    echo $((${grace:-30} + 10))
 }
 
 stop() {

@@ -61,9 +61,11 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(debian: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    subprocess.run(["make", "--silent", "bundle"], cwd=ROOT, check=True)
+    folder = os.environ.get("PACKED_BUNDLE")
+    if folder is None:
+        subprocess.run(["make", "--silent", "bundle"], cwd=ROOT, check=True)
     root = roots.copy(debian, tmp_path_factory.mktemp("bundle") / "root")
-    with tarfile.open(ROOT / "dist" / f"{NAME}.tar") as tar:
+    with tarfile.open(Path(folder or ROOT / "dist") / f"{NAME}.tar") as tar:
         tar.extractall(root / "opt", filter="tar")
     (root / "etc/dimse").mkdir()
     return Installed(root)

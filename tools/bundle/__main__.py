@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from typing import Final
 
 from tools.bundle import archive, elf, environments, frozen, licences, sbom
 from tools.bundle.environments import ROOT
+from tools.release_notes import version_of_source
 
 BUNDLE: Final = ROOT / "deploy" / "bundle"
 EXECUTABLES: Final = ("dicom-dimse-proxy.sh",)
@@ -29,14 +29,6 @@ docs/deployment.md says how to install it as a service, how to upgrade and how t
 sha256sum --quiet --check SHA256SUMS    says whether it is as it was packed.
 licences/ has the licences of what is inside, {sbom} its bill of materials.
 """
-
-
-def version_of_source() -> str:
-    """As the package says."""
-    text = (ROOT / "src" / "dimse_proxy" / "__init__.py").read_text(encoding="utf-8")
-    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
-    assert found is not None
-    return found[1]
 
 
 def moment_of_source() -> int:

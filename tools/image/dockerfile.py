@@ -43,7 +43,7 @@ def instructions(text: str) -> list[Instruction]:
         DockerfileError: one is unknown.
     """
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
+    joined = re.sub(r"\s*\\\n\s*", " ", "\n".join(lines))
     found = []
     for line in joined.splitlines():
         name, _, rest = line.strip().partition(" ")

@@ -44,6 +44,7 @@ class Orthanc:
         ae: str = "TARGET",
         modalities: Mapping[str, tuple[str, int]] | None = None,
         tls: OrthancTls | None = None,
+        configuration: Mapping[str, object] | None = None,
     ) -> None:
         """Starts it and waits until it listens.
 
@@ -53,34 +54,39 @@ class Orthanc:
             ae: AE title.
             modalities: the peers that it knows, symbolic name to AE title and loopback port.
             tls: with it, every DICOM connection has TLS, and certificates are demanded.
+            configuration: instead of what those above make; ports and folders are put into it.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.port: Final = port
         self.http_port: Final = free_port()
         config = folder / "orthanc.json"
-        settings = self._configuration(folder, ae, modalities or {}, tls)
-        config.write_text(json.dumps(settings, indent=1))
+        given = configuration or self._configuration(ae, modalities or {}, tls)
+        config.write_text(json.dumps({**given, **self._places(folder)}, indent=1))
         self.process: Final = ChildProcess("orthanc", [ORTHANC, "--verbose", str(config)], folder)
         self.process.wait_for_listener(self.http_port)
         self.process.wait_for_listener(port)
 
+    def _places(self, folder: Path) -> dict[str, object]:
+        return {
+            "StorageDirectory": str(folder / "storage"),
+            "IndexDirectory": str(folder / "index"),
+            "HttpPort": self.http_port,
+            "HttpBindAddresses": [LOOPBACK],
+            "DicomPort": self.port,
+        }
+
     def _configuration(
-        self, folder: Path, ae: str, modalities: Mapping[str, tuple[str, int]], tls: OrthancTls | None
+        self, ae: str, modalities: Mapping[str, tuple[str, int]], tls: OrthancTls | None
     ) -> dict[str, object]:
         return {
             "Name": "test",
-            "StorageDirectory": str(folder / "storage"),
-            "IndexDirectory": str(folder / "index"),
             "StorageCompression": False,
             "Plugins": [],
-            "HttpPort": self.http_port,
-            "HttpBindAddresses": [LOOPBACK],
             "RemoteAccessAllowed": True,
             "AuthenticationEnabled": False,
             "SslEnabled": False,
             "DicomServerEnabled": True,
             "DicomAet": ae,
-            "DicomPort": self.port,
             "DicomCheckCalledAet": False,
             "DicomAlwaysAllowEcho": True,
             "DicomAlwaysAllowStore": True,

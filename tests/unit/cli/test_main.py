@@ -62,11 +62,13 @@ def test_help_names_every_subcommand(monkeypatch: pytest.MonkeyPatch, capsys: py
 @pytest.mark.parametrize(
     ("arguments", "handed"),
     [
-        (["run"], {"env_file": None, "embedded_nats": None}),
+        (["run"], {"env_file": None, "embedded_nats": None, "pid_file": None}),
         (
-            ["run", "--env-file", "a.env", "--embedded-nats", "127.0.0.1:4333"],
-            {"env_file": Path("a.env"), "embedded_nats": "127.0.0.1:4333"},
+            ["run", "--env-file", "a.env", "--embedded-nats", "127.0.0.1:4333", "--pid-file", "a.pid"],
+            {"env_file": Path("a.env"), "embedded_nats": "127.0.0.1:4333", "pid_file": Path("a.pid")},
         ),
+        (["health"], {"env_file": None, "ready": False}),
+        (["health", "--ready", "--env-file", "a.env"], {"env_file": Path("a.env"), "ready": True}),
         (["config", "--env-file", "a.env"], {"env_file": Path("a.env")}),
         (["echo"], {"env_file": None, "called": None, "channel": None}),
         (
