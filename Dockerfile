@@ -1,5 +1,5 @@
 # The image of the DIMSE Proxy: Debian's Python, and a virtual environment with what deploy/requirements/ locks.
-# Its steps are also run without an engine, in a root made by debootstrap: make image-test.
+# Its steps are also run without an engine, in a root made by debootstrap: make package-test.
 ARG DEBIAN=trixie-slim
 
 FROM debian:${DEBIAN} AS build

@@ -13,7 +13,10 @@ from typing import Final
 import pytest
 from tools.image import roots
 
+from dimse_proxy import __version__
+
 ROOT: Final = Path(__file__).resolve().parents[2]
+NAME: Final = f"dicom-dimse-proxy-{__version__}"
 CACHE: Final = ROOT / "build" / "roots"
 NEW_NETWORK: Final = 0x40000000  # CLONE_NEWNET of sched.h; Python has a name for it from 3.12
 
@@ -24,6 +27,15 @@ def debian() -> Path:
     if reason := roots.reason_against():
         pytest.skip(reason)
     return roots.debian(CACHE)
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    """The tar: the one in the folder PACKED_BUNDLE, or the one of these sources, made now unless it is there."""
+    folder = os.environ.get("PACKED_BUNDLE")
+    if folder is None:
+        subprocess.run(["make", "--silent", "bundle"], cwd=ROOT, check=True)
+    return Path(folder or ROOT / "dist") / f"{NAME}.tar"
 
 
 @pytest.fixture(scope="module")

@@ -45,15 +45,15 @@ def side(channel: str, nats_url: str, target: int | None = None) -> Side:
 
 
 def run_inside(
-    root: Path, *command: str, env: Mapping[str, str] | None = None, seconds: float = 60
+    root: Path, *command: str, env: Mapping[str, str] | None = None, user: str = USER
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command in `root` to its end, with nothing of this process's environment."""
     return subprocess.run(
-        roots.inside(root, *command, user=USER),
+        roots.inside(root, *command, user=user),
         env={"PATH": roots.PATH, **(env or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=60,
         check=False,
     )

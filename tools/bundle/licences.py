@@ -92,7 +92,11 @@ def of_system_libraries(sources: Mapping[str, Path], known: Iterable[Path]) -> l
         if package is None:
             raise LicenceError(f"{source} is in the bundle, and no package of this machine owns it")
         parts[package.name] = Part(
-            name=package.name, version=package.version, licence="", texts=package.licences, package=package
+            name=package.name,
+            version=package.version,
+            licence=package.licence,
+            texts=package.licences,
+            package=package,
         )
     return [parts[name] for name in sorted(parts)]
 
@@ -101,7 +105,7 @@ def inside(frozen: Frozen, builder: Environment, runtime: Environment, work: Pat
     """All that is in the bundle.
 
     Raises:
-        LicenceError: a part has no licence text.
+        LicenceError: a part has no licence.
     """
     standard_library = Path(sysconfig.get_path("stdlib"))
     libpython = next((path for name, path in frozen.sources.items() if name.startswith("libpython")), None)
@@ -113,8 +117,8 @@ def inside(frozen: Frozen, builder: Environment, runtime: Environment, work: Pat
         *tools,
         *of_packages(runtime.site_packages),
     ]
-    if without := [part.name for part in parts if not part.texts]:
-        raise LicenceError(f"no licence text is known of {', '.join(without)}")
+    if without := [part.name for part in parts if not part.texts and not (part.package and part.package.licence)]:
+        raise LicenceError(f"no licence is known of {', '.join(without)}")
     return parts
 
 

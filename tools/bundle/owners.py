@@ -21,6 +21,8 @@ class SystemPackage:
     """As SBOMs name it."""
     licences: tuple[Path, ...]
     """Files with its licence."""
+    licence: str = ""
+    """Its name, where packages have that instead of a text."""
 
 
 def owner(path: Path) -> SystemPackage | None:
@@ -58,15 +60,15 @@ def _of_debian(path: str) -> SystemPackage | None:
 
 
 def _of_rpm(path: str) -> SystemPackage | None:
-    name, _, version = _said(
-        "rpm", "--query", "--file", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}", path
-    ).partition(" ")
-    if not version:
+    said = _said("rpm", "--query", "--file", "--queryformat", "%{NAME}|%{VERSION}-%{RELEASE}|%{LICENSE}", path)
+    if said.count("|") != 2:
         return None
+    name, version, licence = said.split("|")
     listed = _said("rpm", "--query", "--licensefiles", name).splitlines()
     return SystemPackage(
         name=name,
         version=version,
         purl=f"pkg:rpm/{name}@{version}",
         licences=tuple(Path(line) for line in listed if Path(line).is_file()),
+        licence=licence,
     )

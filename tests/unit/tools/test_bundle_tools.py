@@ -102,7 +102,7 @@ def test_the_owner_of_a_library_on_rpm_systems(tmp_path: Path, monkeypatch: pyte
     stub(
         tmp_path,
         "rpm",
-        f'case "$2" in --file) printf "openssl-libs 1:1.1.1k-14.el8" ;; --licensefiles) echo {licence} ;; esac',
+        f'case "$2" in --file) printf "openssl-libs|1:1.1.1k-14.el8|OpenSSL and ASL 2.0" ;; --licensefiles) echo {licence} ;; esac',
     )
     monkeypatch.setenv("PATH", f"{tmp_path}")
     found = owners.owner(Path("/usr/lib64/libssl.so.1.1"))
@@ -111,6 +111,7 @@ def test_the_owner_of_a_library_on_rpm_systems(tmp_path: Path, monkeypatch: pyte
         version="1:1.1.1k-14.el8",
         purl="pkg:rpm/openssl-libs@1:1.1.1k-14.el8",
         licences=(licence,),
+        licence="OpenSSL and ASL 2.0",
     )
 
 
