@@ -99,11 +99,8 @@ def stub(folder: Path, name: str, script: str) -> None:
 def test_the_owner_of_a_library_on_rpm_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     licence = tmp_path / "LICENSE"
     licence.write_text("text")
-    stub(
-        tmp_path,
-        "rpm",
-        f'case "$2" in --file) printf "openssl-libs|1:1.1.1k-14.el8|OpenSSL and ASL 2.0" ;; --licensefiles) echo {licence} ;; esac',
-    )
+    said = 'printf "openssl-libs|1:1.1.1k-14.el8|OpenSSL and ASL 2.0"'
+    stub(tmp_path, "rpm", f'case "$2" in --file) {said} ;; --licensefiles) echo {licence} ;; esac')
     monkeypatch.setenv("PATH", f"{tmp_path}")
     found = owners.owner(Path("/usr/lib64/libssl.so.1.1"))
     assert found == SystemPackage(
