@@ -6,7 +6,7 @@
 #   dicom-dimse-proxy.sh restart      stop and start
 #   dicom-dimse-proxy.sh status       exit code 0: runs, 3: does not, 1: ended without a goodbye
 #   dicom-dimse-proxy.sh foreground   runs it until it is told to stop, for supervisors; logs to standard error
-#   dicom-dimse-proxy.sh COMMAND ...  any other command of the proxy (config, doctor, echo, top, health), with these settings
+#   dicom-dimse-proxy.sh COMMAND ...  any other command of the proxy (config, doctor, routes, echo, top, health), with these settings
 #
 # PROXY_RUN_DIR (default: run, beside this file) holds the PID file and the log. PROXY_ENV_FILE is another settings file.
 set -eu
@@ -142,7 +142,7 @@ case "${1:-}" in
         check_machine
         exec "$PROGRAM" run --env-file "$ENV_FILE"
         ;;
-    config | doctor | echo | top | health)
+    config | doctor | echo | top | health | routes)
         command=$1
         shift
         check_machine

@@ -14,6 +14,7 @@ from dimse_proxy.errors import AssociationRejected
 from dimse_proxy.proxy.commands import NOT_AUTHORIZED
 from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.refusals import RefusalCode, answer_of
+from dimse_proxy.proxy.routes import LocalAe, Routes
 from dimse_proxy.upper_layer.codec import APPLICATION_CONTEXT_NAME
 from dimse_proxy.upper_layer.implementation import (
     IMPLEMENTATION_CLASS_UID,
@@ -85,7 +86,8 @@ def test_every_refusal_has_its_row_with_the_answer_it_becomes() -> None:
     [("OURS", "STRANGER", "calling AE title or host"), ("OTHER", "CT1", "the title is not one of this side's")],
 )
 def test_what_the_acceptor_side_refuses_by_its_own_lists(called: str, calling: str, words: str) -> None:
-    policy = Policy(local_ae_titles=("OURS",), own_ae_title="OURS", allowed_calling=("CT1",))
+    routes = Routes(own_ae_title="OURS", channels=("B",), local_aes=[LocalAe(called="OURS", channel="B")])
+    policy = Policy(routes=routes, allowed_calling=("CT1",))
     with pytest.raises(AssociationRejected) as raised:
         policy.admit(called=called, calling=calling, host="192.0.2.1")
     rejected = raised.value
