@@ -194,3 +194,32 @@ def _demo(
     from dimse_proxy.cli import demo as command
 
     raise typer.Exit(command.run(keep=keep))
+
+
+@app.command("operator")
+def _operator(
+    namespace: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--namespace", metavar="NAME", help="Namespace to serve, several times for several; else the own."
+        ),
+    ] = None,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", help="Serve all namespaces.")] = False,
+    image: Annotated[
+        str, typer.Option("--image", metavar="IMAGE", help="Image of the proxies whose resource names none.")
+    ] = f"dimse-proxy:{__version__}",
+    health_port: Annotated[
+        int | None, typer.Option("--health-port", metavar="PORT", min=1, max=65535, help="Answer there while alive.")
+    ] = None,
+) -> None:
+    """Run the Kubernetes operator: DimseProxy resources become running proxies."""
+    from dimse_proxy.cli import operator as command
+
+    code = command.run(
+        environ=os.environ,
+        namespaces=tuple(namespace or ()),
+        all_namespaces=all_namespaces,
+        image=image,
+        health_port=health_port,
+    )
+    raise typer.Exit(code)
