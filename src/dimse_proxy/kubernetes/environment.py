@@ -20,7 +20,7 @@ HTTP_PORT: Final = 8080
 
 _STOPPING_TIME: Final = 15
 """Seconds that a pod has beyond the grace period of its proxy, for the A-ABORTs and the end of the process."""
-_SOME_SECRET: Final = base64.b64encode(bytes(32)).decode()
+_SOME_SECRET: Final = base64.b64encode(bytes(range(32))).decode()
 _FILE: Final = "_FILE"
 _FIELDS: Final[Mapping[str, str]] = {
     "DIMSE_AE": "localApplicationEntityTitle",

@@ -20,7 +20,7 @@ MANAGER: Final = "dimse-proxy-operator"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 ANNOTATIONS_ANNOTATION: Final = "dimse-proxy/annotations"
 """Which annotations of an object are ours, so that one is removed when it leaves the spec."""
-_INSTANCE: Final = "app.kubernetes.io/instance"
+INSTANCE: Final = "app.kubernetes.io/instance"
 _NAME: Final = "app.kubernetes.io/name"
 _PROGRESS_DEADLINE: Final = 600
 """Seconds after which pods that do not become ready are said to be stuck: Kubernetes' own default."""
@@ -47,7 +47,7 @@ class Owner:
     @property
     def selector(self) -> dict[str, str]:
         """Labels of its pods, for ever."""
-        return {_NAME: "dimse-proxy", _INSTANCE: self.name}
+        return {_NAME: "dimse-proxy", INSTANCE: self.name}
 
     @property
     def reference(self) -> Json:

@@ -20,7 +20,7 @@ from dimse_proxy.errors import ConfigError
 from dimse_proxy.kubernetes.api import Api, ApiError, Connection
 from dimse_proxy.kubernetes.events import Events
 from dimse_proxy.kubernetes.lease import Election, LeaseLost
-from dimse_proxy.kubernetes.manifests import MANAGED_BY, MANAGER
+from dimse_proxy.kubernetes.manifests import INSTANCE, MANAGED_BY, MANAGER
 from dimse_proxy.kubernetes.mounts import Kind
 from dimse_proxy.kubernetes.reconcile import KINDS, Key, Reconciler
 from dimse_proxy.kubernetes.resource import GROUP, KIND, PLURAL, VERSION
@@ -149,9 +149,11 @@ def _registry(login: "_Login", reconciler: Reconciler, work: Work[Key]) -> kopf.
         work.ask(Key(str(namespace), name))
 
     async def _owned(*, namespace: str | None, meta: kopf.Meta, **_: Any) -> None:
-        for owner in meta.get("ownerReferences", ()):
-            if owner.get("kind") == KIND:
-                work.ask(Key(str(namespace), owner["name"]))
+        names = {owner["name"] for owner in meta.get("ownerReferences", ()) if owner.get("kind") == KIND}
+        if meta.labels.get(MANAGED_BY) == MANAGER:  # Somebody may have taken the reference out.
+            names |= {meta.labels.get(INSTANCE, "")}
+        for name in names - {""}:
+            work.ask(Key(str(namespace), name))
 
     for group, version, plural in _OWNED:
         kopf.on.event(group, version, plural, registry=registry, id=f"owned-{plural}")(_owned)
