@@ -1,6 +1,7 @@
 """`dimse-proxy operator`: makes DimseProxy resources of a Kubernetes cluster real, until it is told to stop."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,6 +59,9 @@ def run(
         health_port=health_port,
     )
     configure_logging(settings)
+    for name in ("kopf.objects", "kopf.activities"):
+        if settings.log_level != "DEBUG":
+            logging.getLogger(name).setLevel(logging.WARNING)  # they have a line for each event of a watch
     try:
         asyncio.run(serve(options))
     except LeaseLost as error:

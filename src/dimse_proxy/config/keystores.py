@@ -28,6 +28,7 @@ _JCEKS_MAGIC: Final = b"\xce\xce\xce\xce"
 _PEM_BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
 _PEM_KEY: Final = b"PRIVATE KEY"
 _WRONG_PASSWORD: Final = "the password is wrong, or the file is damaged"
+_KEY_AND_CHAIN: Final = ("tls.key", "tls.crt")
 _LONGEST_FILE: Final = 4 * 1024 * 1024
 """Bytes: ten times the trust store that a JDK brings."""
 
@@ -56,7 +57,7 @@ def read_key_store(path: Path, kind: str, password: str | None, alias: str | Non
     """Read the private key of a store, and its chain.
 
     Args:
-        path: the file.
+        path: the file; or a folder with `tls.key` and `tls.crt` in PEM, as Kubernetes mounts a Secret of its TLS type.
         kind: what it is expected to be, PKCS12, JKS or PEM; a file that clearly is another of these is read as that,
             as Java does it.
         password: of the store and of the key in it; None when there is none.
@@ -65,7 +66,7 @@ def read_key_store(path: Path, kind: str, password: str | None, alias: str | Non
     Raises:
         StoreError: it cannot be read, has no such key, or the key does not fit its certificate.
     """
-    data = _read(path)
+    data = _read_with_key(path)
     match _kind_of(data, kind):
         case "JKS":
             key, certificates, notes = _jks_key(data, password, alias)
@@ -104,6 +105,16 @@ def read_trust_store(path: Path, kind: str, password: str | None) -> tuple[bytes
     if not found:
         raise StoreError("it holds no trusted certificate")
     return tuple(found)
+
+
+def _read_with_key(path: Path) -> bytes:
+    if not path.is_dir():
+        return _read(path)
+    if missing := [name for name in _KEY_AND_CHAIN if not (path / name).is_file()]:
+        raise StoreError(
+            f"this is a folder, and one with {' and '.join(_KEY_AND_CHAIN)} is right: {missing[0]} is missing"
+        )
+    return b"\n".join(_read(path / name) for name in _KEY_AND_CHAIN)
 
 
 def _read(path: Path) -> bytes:

@@ -300,8 +300,8 @@ WindowSize = Annotated[int, Field(ge=65536), Expects("a number of bytes is right
 SubjectRoot = Annotated[str, AfterValidator(check_subject_root)]
 InstanceName = Annotated[
     str,
-    Field(pattern=r"^(?:[A-Za-z0-9_-]{1,32})?$"),
-    Expects("an instance name is 1 to 32 letters, digits, - and _, and no other proxy on the channel has it"),
+    Field(pattern=r"^(?:[A-Za-z0-9_-]{1,63})?$"),  # the longest name of a pod
+    Expects("an instance name is 1 to 63 letters, digits, - and _, and no other proxy on the channel has it"),
 ]
 Channel = Annotated[str, Field(pattern=_CHANNEL), Expects(_RIGHT_CHANNEL)]
 ChannelOrUnset = Annotated[str | None, Field(pattern=_CHANNEL), Expects(_RIGHT_CHANNEL)]

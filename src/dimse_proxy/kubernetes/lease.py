@@ -22,6 +22,8 @@ DURATION: Final = 15
 """Seconds without renewal after which another may take the Lease."""
 RENEWAL: Final = 5.0
 """Seconds between renewals."""
+RETRY: Final = 2.0
+"""Seconds after which whoever waits looks again."""
 PATIENCE: Final = 10.0
 """Seconds without a successful renewal after which the holder stops."""
 
@@ -113,7 +115,7 @@ class Election:
                     log.info("%s: %s works; this operator waits", self, holder)
             except ApiError as error:
                 log.warning("%s: %s", self, error)
-            await asyncio.sleep(self._renewal)
+            await asyncio.sleep(RETRY)
 
     async def keep(self) -> None:
         """Renew until that fails.

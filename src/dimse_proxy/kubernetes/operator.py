@@ -22,13 +22,13 @@ from dimse_proxy.kubernetes.events import Events
 from dimse_proxy.kubernetes.lease import Election, LeaseLost
 from dimse_proxy.kubernetes.manifests import INSTANCE, MANAGED_BY, MANAGER
 from dimse_proxy.kubernetes.mounts import Kind
+from dimse_proxy.kubernetes.permissions import LEASE_NAME
 from dimse_proxy.kubernetes.reconcile import KINDS, Key, Reconciler
 from dimse_proxy.kubernetes.resource import GROUP, KIND, PLURAL, VERSION
 from dimse_proxy.kubernetes.work import Work
 
 log: Final = logging.getLogger(__name__)
 
-LEASE: Final = "dimse-proxy-operator"
 RESYNC: Final = 600.0
 """Seconds after which each resource has a turn, whatever was heard."""
 
@@ -75,7 +75,7 @@ async def run(options: Options) -> None:
             stack.push_async_callback(server.wait_closed)
             stack.callback(server.close)
         elections = [
-            Election(api, namespace=namespace, name=LEASE, identity=identity, now=_now, **options.lease_timing)
+            Election(api, namespace=namespace, name=LEASE_NAME, identity=identity, now=_now, **options.lease_timing)
             for namespace in ((own,) if options.is_cluster_wide else namespaces)
         ]
         for election in elections:
@@ -131,6 +131,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.posting.enabled = False
     settings.process.ultimate_exiting_timeout = None
+    settings.queueing.idle_timeout = settings.queueing.exit_timeout = 0.5  # its workers only pass on whose turn it is
     for group, version, plural in _OWNED:
         settings.watching.label_selectors[group, version, plural] = f"{MANAGED_BY}={MANAGER}"
     return settings

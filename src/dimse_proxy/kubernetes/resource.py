@@ -129,13 +129,11 @@ def _structural(schema: Mapping[str, Any], definitions: Mapping[str, Json]) -> J
     if "$ref" in schema:
         referred = definitions[str(schema["$ref"]).rpartition("/")[2]]
         return _structural(referred | {key: item for key, item in schema.items() if key != "$ref"}, definitions)
-    if "anyOf" in schema and not schema.get("x-kubernetes-int-or-string"):
+    if "anyOf" in schema:
         (wanted,) = (option for option in schema["anyOf"] if option != {"type": "null"})
         rest = {key: item for key, item in schema.items() if key != "anyOf"}
         return _structural(wanted | rest, definitions)
     found: Json = {key: schema[key] for key in _KEPT if key in schema}
-    if found.get("x-kubernetes-int-or-string"):
-        found["anyOf"] = schema["anyOf"]
     if found.get("type") == "integer":
         found["format"] = "int64" if "maximum" not in found else "int32"
     if (default := schema.get("default")) not in (None, [], {}):

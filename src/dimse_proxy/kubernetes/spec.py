@@ -35,11 +35,7 @@ ObjectName = Annotated[str, Field(max_length=253, pattern=_NAME_PATTERN)]
 OptionalName = Annotated[str, Field(max_length=253, pattern=rf"^({_LABEL}(\.{_LABEL})*)?$")]
 DataKey = Annotated[str, Field(max_length=253, pattern=_KEY_PATTERN)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Quantity = Annotated[
-    int | str,
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "pattern": _QUANTITY_PATTERN,
-                    "x-kubernetes-int-or-string": True}),
-]  # fmt: skip
+Quantity = Annotated[int | str, WithJsonSchema({"pattern": _QUANTITY_PATTERN, "x-kubernetes-int-or-string": True})]
 StoreKind = Literal["PEM", "PKCS12", "JKS"]
 
 

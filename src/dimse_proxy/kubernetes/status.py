@@ -145,19 +145,19 @@ def status_of(outcome: Outcome, generation: int, previous: Mapping[str, Any], no
     for kind, name in objects:
         secondary.setdefault(kind, []).append(name)
     conditions = (
-        ("SpecValid", outcome.is_valid, "Valid"),
-        ("ObjectsApplied", outcome.is_applied, "Applied"),
-        ("Ready", outcome.phase is Phase.READY, "PodsReady"),
+        ("SpecValid", outcome.is_valid, "Valid", "The spec can be used."),
+        ("ObjectsApplied", outcome.is_applied, "Applied", "All objects are as the spec wants them."),
+        ("Ready", outcome.phase is Phase.READY, outcome.reason, outcome.message),
     )
     old = {condition.get("type"): condition for condition in previous.get("conditions", ())}
     stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = []
-    for kind, is_true, reason in conditions:
+    for kind, is_true, reason, message in conditions:
         condition = {
             "type": kind,
             "status": "True" if is_true else "False",
             "reason": reason if is_true else outcome.reason,
-            "message": "" if is_true and kind != "Ready" else outcome.message,
+            "message": message if is_true else outcome.message,
             "observedGeneration": generation,
         }
         before = old.get(kind, {})

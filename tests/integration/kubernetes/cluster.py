@@ -4,11 +4,14 @@ The emulated one is the default. With `KUBE_APISERVER` naming a kube-apiserver (
 it, or in PATH) the same tests run against that, which shows that the emulation is true to it.
 """
 
+import base64
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -54,9 +57,10 @@ class Cluster:
     # Requests.
 
     def request(self, method: str, path: str, body: Json | None = None, *, kind: str = "application/json") -> Json:
-        import ssl
-
-        context = ssl._create_unverified_context() if self.url.startswith("https") else None
+        context = None
+        if self.url.startswith("https"):
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         asked = urllib.request.Request(
             self.url + path,
             method=method,
@@ -68,10 +72,8 @@ class Cluster:
                 return dict(json.loads(answer.read()))
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")
-            try:
+            with suppress(ValueError, KeyError):
                 text = json.loads(text)["message"]
-            except (ValueError, KeyError):
-                pass
             raise ApiRefused(error.code, text) from None
 
     def path(self, kind: str, namespace: str, name: str = "") -> str:
@@ -143,15 +145,12 @@ class Cluster:
 
     def secret(self, namespace: str, name: str, **data: str) -> None:
         """Makes a Secret or replaces its data."""
-        obj = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": None, "data": {}}
-        obj.pop("stringData")
-        import base64
-
-        obj["data"] = {key.replace("_", "."): base64.b64encode(value.encode()).decode() for key, value in data.items()}
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
         if self.get("Secret", namespace, name) is None:
-            self.create(obj, namespace)
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
+            self.create(secret, namespace)
         else:
-            self.patch("Secret", namespace, name, {"data": obj["data"]})
+            self.patch("Secret", namespace, name, {"data": encoded})
 
     def proxy(self, namespace: str, name: str, spec: Json) -> Json:
         """Makes a DimseProxy."""

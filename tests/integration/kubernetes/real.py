@@ -1,7 +1,9 @@
-"""A real kube-apiserver with its etcd, and the garbage collector of kube-controller-manager, where they are installed."""
+"""A real kube-apiserver with etcd and the garbage collector of kube-controller-manager, where they are installed."""
 
 import os
 import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +25,7 @@ class RealServer:
         self.token: Final = "admin-token"
         (folder / "tokens").write_text(f"{self.token},admin,admin,system:masters\n")
         key = folder / "sa.key"
-        os.system(f"openssl genrsa -out {key} 2048 2>/dev/null")
+        subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
         self.etcd: Final = ChildProcess(
             "etcd",
             [str(shutil.which("etcd")), "--data-dir", str(folder / "etcd"), "--listen-client-urls", etcd_url,
@@ -60,8 +62,8 @@ class RealServer:
             self.folder,
         )  # fmt: skip
 
-    def wait_until_ready(self, is_ready: object) -> None:
-        wait_until(is_ready, seconds=90, what="kube-apiserver to be ready")  # type: ignore[arg-type]
+    def wait_until_ready(self, is_ready: Callable[[], bool]) -> None:
+        wait_until(is_ready, seconds=90, what="kube-apiserver to be ready")
 
     def stop(self) -> None:
         for process in (self.manager, self.server, self.etcd):

@@ -75,6 +75,16 @@ def test_the_chain_is_put_in_order_and_strangers_are_left_out(
     assert read_key_store(shuffled.pem(path), "PEM", None).chain == own.chain
 
 
+def test_a_folder_as_kubernetes_mounts_it(own: Identity, tmp_path: Path) -> None:
+    text = own.pem(tmp_path / "both.pem").read_bytes()
+    start = text.index(b"-----BEGIN CERTIFICATE")
+    (tmp_path / "tls.key").write_bytes(text[:start])
+    (tmp_path / "tls.crt").write_bytes(text[start:])
+    assert read_key_store(tmp_path, "PEM", None).chain == own.chain
+    (tmp_path / "tls.crt").unlink()
+    assert "tls.crt is missing" in problem(tmp_path, "PEM", None)
+
+
 def test_a_pem_key_with_password(own: Identity, tmp_path: Path) -> None:
     path = own.pem(tmp_path / "store.pem", PASSWORD)
     assert read_key_store(path, "PEM", PASSWORD).chain == own.chain
@@ -177,7 +187,7 @@ def test_files_that_are_no_store(tmp_path: Path, content: bytes, sentence: str) 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     assert problem(tmp_path / "none") == "No such file or directory"
-    assert problem(tmp_path) == "Is a directory"
+    assert problem(tmp_path) == "this is a folder, and one with tls.key and tls.crt is right: tls.key is missing"
 
 
 @pytest.mark.parametrize("form", ["PKCS12", "JKS", "PEM"])
