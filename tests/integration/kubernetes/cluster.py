@@ -36,21 +36,23 @@ class ApiRefused(Exception):
 class Cluster:
     """The view of a person with all rights."""
 
-    def __init__(self, url: str, token: str, folder: Path, *, is_real: bool = False) -> None:
+    def __init__(self, url: str, token: str, operators_token: str, folder: Path, *, is_real: bool = False) -> None:
         self.url: Final = url
-        self.token = token
+        self.token: Final = token
+        self.operators_token = operators_token
         self.is_real: Final = is_real
         self.kubeconfig: Final = folder / "kubeconfig"
         self.write_kubeconfig("default")
 
-    def write_kubeconfig(self, namespace: str, token: str | None = None) -> None:
+    def write_kubeconfig(self, namespace: str) -> None:
+        """The operator's access: its own token, and the namespace that it is in."""
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "test",
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": namespace}}],
             "clusters": [{"name": "test", "cluster": {"server": self.url, "insecure-skip-tls-verify": True}}],
-            "users": [{"name": "test", "user": {"token": token or self.token}}],
+            "users": [{"name": "test", "user": {"token": self.operators_token}}],
         }
         self.kubeconfig.write_text(yaml.safe_dump(config))
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from dimse_proxy.kubernetes.permissions import cluster_roles
 from tests.integration.kubernetes import real
 from tests.integration.kubernetes.cluster import ApiRefused, Cluster
-from tests.integration.kubernetes.emulator import Emulator
+from tests.integration.kubernetes.emulator import ADMIN, Emulator
 from tests.integration.kubernetes.operator_process import start_operator
 from tests.integration.peers.processes import ChildProcess
 
@@ -27,13 +28,14 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("cluster")
     if real.BINARY is None:
         emulator: Emulator = request.getfixturevalue("emulator")
-        cluster = Cluster(emulator.url, emulator.token, folder)
+        cluster = Cluster(emulator.url, ADMIN, emulator.token, folder)
         cluster.define()
         yield cluster
+        assert emulator.refused == []
         return
     server = real.RealServer(folder / "server")
     try:
-        cluster = Cluster(server.url, server.token, folder, is_real=True)
+        cluster = Cluster(server.url, server.token, server.operators_token, folder, is_real=True)
 
         def is_ready() -> bool:
             try:
@@ -44,10 +46,21 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
         server.wait_until_ready(is_ready)
         cluster.define()
-        server.start_garbage_collector(cluster.kubeconfig)
+        grant(cluster)
+        server.start_garbage_collector()
         yield cluster
     finally:
         server.stop()
+
+
+def grant(cluster: Cluster) -> None:
+    """The roles of the cluster-wide installation, for the user that the operator is here."""
+    for obj in cluster_roles("dimse-proxy-operator", "default"):
+        if "subjects" in obj:
+            obj["subjects"] = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": real.OPERATOR}]
+        group, plural = "/apis/rbac.authorization.k8s.io/v1", f"{obj['kind'].lower()}s"
+        where = "" if obj["kind"].startswith("Cluster") else "/namespaces/default"
+        cluster.request("POST", f"{group}{where}/{plural}", obj)
 
 
 @pytest.fixture(scope="module")

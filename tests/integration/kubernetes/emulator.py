@@ -13,10 +13,13 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
+from dimse_proxy.kubernetes.permissions import ELECTION, WORK
 from tests.integration.kubernetes.store import Happening, Json, Refused, Resource, Store, matches
 from tests.integration.peers.waiting import LOOPBACK, free_port
 
 T = TypeVar("T")
+
+ADMIN: Final = "admins-token"
 
 
 class Emulator:
@@ -24,8 +27,11 @@ class Emulator:
 
     def __init__(self) -> None:
         self.port: Final = free_port()
-        self.token = "first-token"
+        self.token = "operators-token"
+        """Of whoever may do what `permissions` lists, and nothing else."""
         self.store: Final = Store()
+        self.refused: Final[list[str]] = []
+        """What the operator asked for without being allowed to."""
         self.requests: Final[list[tuple[str, str]]] = []
         """Method and path of every request that writes."""
         self.before_write: Callable[[str, str], None] = lambda method, path: None
@@ -95,16 +101,19 @@ class Emulator:
         assert self._news is not None
         async with self._news:
             self._news.notify_all()
-        self._streams.discard(asyncio.current_task())  # type: ignore[arg-type]
+        self._streams.discard(asyncio.current_task())
 
     # Answers.
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
-            if request.headers.get("Authorization") != f"Bearer {self.token}":
+            who = request.headers.get("Authorization")
+            if who not in (f"Bearer {self.token}", f"Bearer {ADMIN}"):
                 raise Refused(401, "Unauthorized", "Unauthorized")
             if (found := self._discovery(request.path)) is not None:
                 return web.json_response(found)
+            if who != f"Bearer {ADMIN}":
+                self._authorize(request)
             return await self._objects(request)
         except Refused as error:
             return web.json_response(error.status(), status=error.code)
@@ -147,6 +156,24 @@ class Emulator:
         }
         status = {**entry, "name": f"{resource.plural}/status", "verbs": ["get", "patch", "update"]}
         return [entry, status] if resource.has_status else [entry]
+
+    def _authorize(self, request: web.Request) -> None:
+        """What RBAC does, with the rules of the operator."""
+        resource, _, name, part = self._addressed(request.path)
+        is_watch = request.query.get("watch") in ("true", "1")
+        read = "get" if name is not None else "watch" if is_watch else "list"
+        verb = {"GET": read, "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}[request.method]
+        group = resource.api_version.rpartition("/")[0]
+        plural = f"{resource.plural}/{part}" if part else resource.plural
+        for rule in (*WORK, *ELECTION):
+            if (
+                (rule.group, rule.resource) == (group, plural)
+                and verb in rule.verbs
+                and name in (rule.names or (name,))
+            ):
+                return
+        self.refused.append(f"{verb} {group}/{plural} {name or ''}")
+        raise Refused(403, "Forbidden", f"{plural} is forbidden: cannot {verb} resource in API group {group!r}")
 
     async def _objects(self, request: web.Request) -> web.StreamResponse:
         resource, namespace, name, part = self._addressed(request.path)

@@ -1,5 +1,6 @@
 """A real kube-apiserver with etcd and the garbage collector of kube-controller-manager, where they are installed."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ from typing import Final
 
 from tests.integration.peers.processes import ChildProcess
 from tests.integration.peers.waiting import LOOPBACK, free_port, wait_until
+
+OPERATOR: Final = "dimse-proxy-operator"
+"""The user that the operator is."""
 
 BINARY: Final = os.environ.get("KUBE_APISERVER")
 
@@ -23,7 +27,9 @@ class RealServer:
         etcd_url = f"http://{LOOPBACK}:{etcd_port}"
         peer_url = f"http://{LOOPBACK}:{peer_port}"
         self.token: Final = "admin-token"
-        (folder / "tokens").write_text(f"{self.token},admin,admin,system:masters\n")
+        self.operators_token: Final = "operators-token"
+        people = (f"{self.token},admin,admin,system:masters", f"{self.operators_token},{OPERATOR},{OPERATOR}")
+        (folder / "tokens").write_text("\n".join(people) + "\n")
         key = folder / "sa.key"
         subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
         self.etcd: Final = ChildProcess(
@@ -52,8 +58,18 @@ class RealServer:
     def url(self) -> str:
         return f"https://{LOOPBACK}:{self.port}"
 
-    def start_garbage_collector(self, kubeconfig: Path) -> None:
+    def start_garbage_collector(self) -> None:
         assert BINARY is not None
+        kubeconfig = self.folder / "manager.kubeconfig"
+        access = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "clusters": [{"name": "test", "cluster": {"server": self.url, "insecure-skip-tls-verify": True}}],
+            "users": [{"name": "test", "user": {"token": self.token}}],
+        }
+        kubeconfig.write_text(json.dumps(access))
         self.manager = ChildProcess(
             "kube-controller-manager",
             [str(Path(BINARY).with_name("kube-controller-manager")), f"--kubeconfig={kubeconfig}",

@@ -13,7 +13,7 @@ import pytest
 from dimse_proxy.kubernetes.reconcile import KINDS
 from dimse_proxy.kubernetes.resource import KIND
 from tests.integration.kubernetes.cluster import Cluster
-from tests.integration.kubernetes.emulator import Emulator
+from tests.integration.kubernetes.emulator import ADMIN, Emulator
 from tests.integration.kubernetes.operator_process import process_identity, start_operator
 from tests.integration.kubernetes.store import Refused
 from tests.integration.peers.processes import ChildProcess
@@ -31,7 +31,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def cluster(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    cluster = Cluster(emulator.url, emulator.token, tmp_path_factory.mktemp("cluster"))
+    cluster = Cluster(emulator.url, ADMIN, emulator.token, tmp_path_factory.mktemp("cluster"))
     cluster.define()
     return cluster
 
@@ -123,8 +123,8 @@ def test_what_the_api_refuses_is_tried_again(
 
 def test_a_token_that_is_replaced(cluster: Cluster, emulator: Emulator, applied: str) -> None:
     """The service account's token expires; the new one is already in its file."""
-    cluster.write_kubeconfig("default", token="second-token")
-    cluster.token = emulator.token = "second-token"
+    cluster.operators_token = emulator.token = "second-token"
+    cluster.write_kubeconfig("default")
     emulator.cut_watches()
     change(cluster, applied, "f.example.org")
 
