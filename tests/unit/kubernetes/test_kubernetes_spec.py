@@ -2,6 +2,7 @@
 
 import jsonschema
 import pytest
+
 from dimse_proxy.config.settings import review_settings
 from dimse_proxy.kubernetes.environment import configuration, review
 from dimse_proxy.kubernetes.mounts import mounts_of
