@@ -6,14 +6,18 @@ methods; everything else goes over HTTP.
 
 import asyncio
 import json
+import ssl
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
 from dimse_proxy.kubernetes.permissions import ELECTION, WORK
+from tests.certificates import Authority
 from tests.integration.kubernetes.store import Happening, Json, Refused, Resource, Store, matches
 from tests.integration.peers.waiting import LOOPBACK, free_port
 
@@ -36,6 +40,8 @@ class Emulator:
         """Method and path of every request that writes."""
         self.before_write: Callable[[str, str], None] = lambda method, path: None
         """Called before each write is done; may raise Refused, or change the store."""
+        # Clients of Kubernetes do not send a token over a connection without TLS.
+        self._tls: Final = _server_context()
         self._loop: Final = asyncio.new_event_loop()
         self._news: asyncio.Condition | None = None
         self._runner: web.AppRunner | None = None
@@ -44,7 +50,7 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"https://{LOOPBACK}:{self.port}"
 
     def __enter__(self) -> "Emulator":
         self._thread.start()
@@ -88,7 +94,7 @@ class Emulator:
         application.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, LOOPBACK, self.port, reuse_address=True).start()
+        await web.TCPSite(self._runner, LOOPBACK, self.port, reuse_address=True, ssl_context=self._tls).start()
 
     async def _stop(self) -> None:
         for stream in list(self._streams):
@@ -250,6 +256,13 @@ class Emulator:
             if since >= self.store.oldest and self.store.history(resource, since):
                 return
             await self._news.wait()
+
+
+def _server_context() -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    with tempfile.TemporaryDirectory() as folder:
+        context.load_cert_chain(Authority("api").issue("api").pem(Path(folder) / "api.pem"))
+    return context
 
 
 def _seen_as(happened: Happening, namespace: str | None, labels: dict[str, str]) -> Json | None:

@@ -15,6 +15,7 @@ from kubernetes_validate import utils as kubernetes_validate
 from dimse_proxy import __version__
 from dimse_proxy.kubernetes.permissions import ELECTION, WORK
 from dimse_proxy.kubernetes.resource import KIND, custom_resource_definition, spec_schema
+from tests.integration.kubernetes.cluster import Cluster
 from tests.unit.kubernetes.specs import FULL
 
 Json = dict[str, Any]
@@ -144,3 +145,28 @@ def test_the_notes_name_what_an_allow_list_needs() -> None:
         with Chart.load(CHART) as chart:
             notes = chart.render(values=values, name="imaging")["dimse-proxy-operator/templates/NOTES.txt"]
         assert ("externalTrafficPolicy" in notes) is is_named
+
+
+# kubectl.
+
+
+def kubectl(cluster: Cluster, folder: Path, namespace: str, *arguments: object) -> str:
+    """Runs it as a person with all rights, without the schema of the server, which the emulated one has not."""
+    access = ("--kubeconfig", cluster.kubeconfig, "--token", cluster.token, "--cache-dir", folder)
+    done = subprocess.run(
+        [str(part) for part in (KUBECTL, *access, "--namespace", namespace, *arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_kubectl_applies_the_example_of_the_contract(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    example = ("--validate=false", "-f", DEPLOY / "examples" / "contract.yaml")
+    dry = kubectl(cluster, tmp_path, namespace, "apply", "--dry-run=client", *example)
+    assert dry.count("created (dry run)") == 2
+    assert kubectl(cluster, tmp_path, namespace, "apply", *example).count("created") == 2
+    assert kubectl(cluster, tmp_path, namespace, "apply", *example).count("unchanged") == 2
