@@ -96,7 +96,6 @@ async def _serve(
     events = Events(api, identity=identity, now=_now)
     reconciler = Reconciler(api, events, image=options.image, config_files=options.config_files, now=_now)
     work = Work(reconciler.reconcile, expected=ApiError)
-    stop = asyncio.Event()
     # kopf ends every task that began after it, so ours begin before.
     keepers = [asyncio.create_task(election.keep(), name=f"keep {election}") for election in elections]
     resync = asyncio.create_task(_resync(reconciler, work, options.resync), name="resync")
@@ -107,20 +106,16 @@ async def _serve(
             standalone=True,
             clusterwide=options.is_cluster_wide,
             namespaces=() if options.is_cluster_wide else namespaces,
-            stop_flag=stop,
         ),
         name="kopf",
     )
     try:
         done, _ = await asyncio.wait({serving, *keepers}, return_when=asyncio.FIRST_COMPLETED)
-        await work.close()
-        stop.set()
         for task in done:
             task.result()
     finally:
         await work.close()
-        stop.set()
-        for task in (*keepers, resync):
+        for task in (serving, *keepers, resync):
             task.cancel()
         await asyncio.gather(serving, *keepers, resync, return_exceptions=True)
 

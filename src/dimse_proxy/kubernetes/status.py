@@ -125,7 +125,7 @@ def _why(found: Mapping[str, Any], owner: Owner) -> str:
 
 
 def _one(sentences: Iterable[str], last: str = "") -> str:
-    text = " ".join(sentences)
+    text = " ".join(sentence if sentence.endswith(".") else f"{sentence}." for sentence in sentences)
     if len(text) > _LONGEST:
         text = text[:_LONGEST] + "..."
     return f"{text} {last}".strip()
