@@ -213,6 +213,19 @@ def read_routes_file(path: Path, *, variable: str = "DIMSE_ROUTES_FILE") -> Rout
         raise ConfigError([f"{variable}={path}: {error.strerror or 'it cannot be read'}."]) from None
     except UnicodeDecodeError:
         raise ConfigError([f"{variable}={path}: its content is not UTF-8 text."]) from None
+    return parse_routes(text, path)
+
+
+def parse_routes(text: str, path: Path) -> RoutesFile:
+    """Judge the text of a routes file by itself.
+
+    Args:
+        text: all of it.
+        path: where it is from, for sentences.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

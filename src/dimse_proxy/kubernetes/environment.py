@@ -8,10 +8,14 @@ import base64
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from dimse_proxy.config.settings import SECRETS, review_settings
-from dimse_proxy.kubernetes.mounts import Mount
+from dimse_proxy.config.routes_file import parse_routes
+from dimse_proxy.config.routes_together import problems_together
+from dimse_proxy.config.settings import SECRETS, Settings, review_settings
+from dimse_proxy.errors import ConfigError
+from dimse_proxy.kubernetes.mounts import ROUTES_KEY, Mount
 from dimse_proxy.kubernetes.spec import DimseProxySpec
 
 DICOM_PORT: Final = 11112
@@ -31,6 +35,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "DIMSE_NATS_TLS_ENABLED": "natsSecure",
     "DIMSE_NATS_SUBJECT_ROOT": "natsSubjectRoot",
     "DIMSE_NATS_SUBJECT_CHANNEL": "natsSubjectChannel",
+    "DIMSE_NATS_PEER_CHANNEL": "natsPeerChannel",
 }
 """Variable of the ConfigMap -> field that it comes from."""
 _OF_THE_POD: Final[Mapping[str, str]] = {
@@ -67,6 +72,7 @@ def configuration(spec: DimseProxySpec) -> dict[str, str]:
         "DIMSE_NATS_TLS_ENABLED": _flag(spec.nats_secure),
         "DIMSE_NATS_SUBJECT_ROOT": spec.nats_subject_root,
         "DIMSE_NATS_SUBJECT_CHANNEL": spec.nats_subject_channel,
+        "DIMSE_NATS_PEER_CHANNEL": spec.nats_peer_channel,
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -81,20 +87,27 @@ def pod_variables(spec: DimseProxySpec, mounts: tuple[Mount, ...]) -> dict[str, 
     for mount in mounts:
         values |= mount.environment()
     if (tls := spec.tls) is not None:
-        values["DIMSE_TLS_KEYSTORE_TYPE"] = tls.key_store_kind
+        if tls.secret_name is not None:
+            values["DIMSE_TLS_KEYSTORE_TYPE"] = tls.key_store_kind
         if tls.trust_secret_name is not None:
             values["DIMSE_TLS_TRUSTSTORE_TYPE"] = tls.trust_store_kind
-        if tls.port is None:
-            values["DIMSE_TLS_ENABLED"] = "true"
-        else:
+        if tls.port is not None:
             values["DIMSE_TLS_PORT"] = str(TLS_PORT)
+        elif tls.secret_name is not None:
+            values["DIMSE_TLS_ENABLED"] = "true"
         if tls.target is not None:
             values["DIMSE_TARGET_TLS_ENABLED"] = _flag(tls.target)
     return values
 
 
-def review(spec: DimseProxySpec, mounts: tuple[Mount, ...]) -> Review:
-    """Ask the proxy's settings what they say to the spec."""
+def review(spec: DimseProxySpec, mounts: tuple[Mount, ...], routes: str | None = None) -> Review:
+    """Ask the proxy's settings what they say to the spec.
+
+    Args:
+        spec: of the resource.
+        mounts: of the same.
+        routes: text of the routes file, if there is one.
+    """
     made = configuration(spec) | pod_variables(spec, mounts)
     problems = [*_misplaced(spec, made), *_contradictions(spec)]
     environ: dict[str, str] = {}
@@ -103,6 +116,8 @@ def review(spec: DimseProxySpec, mounts: tuple[Mount, ...]) -> Review:
         environ |= {secret: _SOME_SECRET} if secret in SECRETS else {name: value}
     reviewed = review_settings(environ, None)
     problems += (_told(sentence) for sentence in reviewed.problems)
+    if not problems:
+        problems += (_told(sentence) for sentence in _route_problems(reviewed.settings, routes))
     return Review(
         problems=tuple(problems),
         warnings=tuple(_told(sentence) for sentence in reviewed.variables.warnings),
@@ -140,6 +155,15 @@ def _contradictions(spec: DimseProxySpec) -> Iterator[str]:
     for variable in spec.extra_env:
         if variable.value is not None and variable.value_from is not None:
             yield f"spec.extraEnv has {variable.name} with value and valueFrom: one of them is right."
+
+
+def _route_problems(settings: Settings, text: str | None) -> tuple[str, ...]:
+    """What the proxy says to the routes file, alone and with the variables."""
+    try:
+        file = None if text is None else parse_routes(text, Path(ROUTES_KEY))
+    except ConfigError as error:
+        return error.problems
+    return tuple(problems_together(settings, file))
 
 
 def _told(sentence: str) -> str:

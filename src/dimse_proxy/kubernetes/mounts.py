@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from dimse_proxy.config.contexts import ROUTES_FILE_NAME
 from dimse_proxy.kubernetes.spec import DimseProxySpec, NatsTls, StoreKind, Tls
 
 Kind = Literal["Secret", "ConfigMap"]
@@ -19,7 +20,7 @@ Data = Mapping[str, str]
 
 FOLDER: Final = "/etc/dimse"
 CONFIG_FOLDER: Final = f"{FOLDER}/config"
-ROUTES_KEY: Final = "routes.toml"
+ROUTES_KEY: Final = ROUTES_FILE_NAME
 
 _KEY_STORES: Final[Mapping[StoreKind, tuple[str, ...]]] = {
     "PEM": ("tls.crt", "tls.key"),
@@ -98,7 +99,6 @@ def mounts_of(resource: str, spec: DimseProxySpec) -> tuple[Mount, ...]:
                 source=("ConfigMap", spec.routes.config_map or routes_name(resource)),
                 keys=(ROUTES_KEY,),
                 variables={"DIMSE_ROUTES_FILE": ROUTES_KEY},
-                is_read_at_start=True,
                 is_owned=spec.routes.config_map is None,
             )
         )
@@ -129,13 +129,14 @@ def _nats_tls(tls: NatsTls) -> Iterable[Mount]:
 
 def _dicom_tls(tls: Tls) -> Iterable[Mount]:
     keys = _KEY_STORES[tls.key_store_kind]
-    yield Mount(
-        name="tls",
-        source=("Secret", tls.secret_name),
-        keys=keys,
-        # Of a PEM key store in two files the proxy is told the folder.
-        variables={"DIMSE_TLS_KEYSTORE": keys[0] if len(keys) == 1 else ""},
-    )
+    if tls.secret_name is not None:
+        yield Mount(
+            name="tls",
+            source=("Secret", tls.secret_name),
+            keys=keys,
+            # Of a PEM key store in two files the proxy is told the folder.
+            variables={"DIMSE_TLS_KEYSTORE": keys[0] if len(keys) == 1 else ""},
+        )
     if tls.key_store_password_secret is not None:
         yield _secret_file(
             "tls-password", tls.key_store_password_secret, "password", "DIMSE_TLS_KEYSTORE_PASSWORD_FILE"
@@ -146,6 +147,15 @@ def _dicom_tls(tls: Tls) -> Iterable[Mount]:
         yield _secret_file(
             "trust-password", tls.trust_store_password_secret, "password", "DIMSE_TLS_TRUSTSTORE_PASSWORD_FILE"
         )
+
+
+def routes_text(mounts: Iterable[Mount], spec: DimseProxySpec, found: Mapping[Source, Data]) -> str | None:
+    """Return the routes file that the proxy would read; None if there is none, or it is not there yet."""
+    if spec.routes is not None and spec.routes.text is not None:
+        return spec.routes.text
+    wanted = "config" if spec.routes is None else "routes"
+    sources = (mount.source for mount in mounts if mount.name == wanted)
+    return next((found[source].get(ROUTES_KEY) for source in sources if source in found), None)
 
 
 def missing(mounts: Iterable[Mount], found: Mapping[Source, Data]) -> list[str]:
@@ -181,7 +191,8 @@ def start_digest(mounts: Iterable[Mount], found: Mapping[Source, Data], variable
     for mount in mounts:
         if mount.is_read_at_start:
             data = found.get(mount.source, {})
-            keys = mount.keys or tuple(data)
+            # A routes file in the dimse-config folder is looked at again, unlike the rest of it.
+            keys = mount.keys or tuple(key for key in data if key != ROUTES_KEY)
             parts.append(repr((mount.name, sorted((key, data.get(key)) for key in keys))))
     return digest("\n".join(parts))
 

@@ -15,7 +15,7 @@ from dimse_proxy.kubernetes.apply import Applier, Change
 from dimse_proxy.kubernetes.environment import review
 from dimse_proxy.kubernetes.manifests import Inputs, Owner, manifests, possible
 from dimse_proxy.kubernetes.merge import NotOurs, check_owner, selector_of
-from dimse_proxy.kubernetes.mounts import Data, Mount, Source, digest, missing, mounts_of
+from dimse_proxy.kubernetes.mounts import Data, Mount, Source, digest, missing, mounts_of, routes_text
 from dimse_proxy.kubernetes.resource import API_VERSION, KIND, PLURAL
 from dimse_proxy.kubernetes.spec import SpecError, read_spec
 from dimse_proxy.kubernetes.status import Outcome, Phase, applied, blocked, failed, invalid, status_of
@@ -121,12 +121,12 @@ class Reconciler:
         except SpecError as error:
             return invalid(error.problems)
         mounts = mounts_of(key.name, spec)
-        reviewed = review(spec, mounts)
+        found = await self._read_sources(key, resource, mounts)
+        reviewed = review(spec, mounts, routes_text(mounts, spec, found))
         if reviewed.problems:
             return invalid(reviewed.problems)
         if reviewed.warnings:
             await self._reporter.report(resource, "UnknownVariable", " ".join(reviewed.warnings), warning=True)
-        found = await self._read_sources(key, resource, mounts)
         try:
             wanted = await self._wanted(
                 owner,

@@ -33,6 +33,7 @@ NAME_LENGTH: Final = 51
 
 ObjectName = Annotated[str, Field(max_length=253, pattern=_NAME_PATTERN)]
 OptionalName = Annotated[str, Field(max_length=253, pattern=rf"^({_LABEL}(\.{_LABEL})*)?$")]
+Channel = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 DataKey = Annotated[str, Field(max_length=253, pattern=_KEY_PATTERN)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Quantity = Annotated[int | str, WithJsonSchema({"pattern": _QUANTITY_PATTERN, "x-kubernetes-int-or-string": True})]
@@ -139,7 +140,10 @@ class Routes(_Part):
 class Tls(_Part):
     """TLS on DICOM connections."""
 
-    secret_name: ObjectName = Field(description="Secret with the own key and certificate chain.")
+    secret_name: ObjectName | None = Field(
+        default=None,
+        description="Secret with the own key and certificate chain; unset: no listener with TLS.",
+    )
     key_store_kind: StoreKind = Field(
         default="PEM",
         description="PEM: keys `tls.crt` and `tls.key`, as of type kubernetes.io/tls. PKCS12: `keystore.p12`. "
@@ -228,8 +232,10 @@ class DimseProxySpec(_Part):
     nats_subject_root: str = Field(
         default="DIMSE", max_length=256, pattern=_ROOT_PATTERN, description="First part of every subject."
     )
-    nats_subject_channel: Literal["A", "B"] = Field(
-        default="A", description="This side's channel; the other side has the other one."
+    nats_subject_channel: Channel = Field(default="A", description="This side's channel.")
+    nats_peer_channel: Channel | None = Field(
+        default=None,
+        description="The other side's channel; unset: B for A and A for B, or what the routes file names.",
     )
     nats_token_secret: OptionalName | None = Field(
         default=None, description="Secret whose key `token` holds the credential for NATS."
@@ -250,7 +256,9 @@ class DimseProxySpec(_Part):
     dimse_config: ObjectName | None = Field(
         default=None, description="ConfigMap with files of the dimse-config folder, in place of those shipped."
     )
-    routes: Routes | None = Field(default=None, description="Routes file (`DIMSE_ROUTES_FILE`).")
+    routes: Routes | None = Field(
+        default=None, description="Routes file, for more than one AE or other side (`DIMSE_ROUTES_FILE`)."
+    )
     tls: Tls | None = Field(default=None, description="TLS on DICOM connections.")
     service: ServiceOptions = Field(default_factory=ServiceOptions, description="How the Service is reached.")
     metrics: Metrics = Field(default_factory=Metrics, description="Metrics.")

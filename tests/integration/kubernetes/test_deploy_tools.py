@@ -124,7 +124,7 @@ def test_the_chart_grants_what_is_needed() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"proxies": {"x": {"natsUrl": "x", "natsSubjectChannel": "C"}}},
+        {"proxies": {"x": {"natsUrl": "x", "natsSubjectChannel": "A.B"}}},
         {"proxies": {"x": {"natsUrl": "x", "targetDimsePort": 0}}},
         {"proxies": {"x": {"natsUrl": "x", "tragetDimsePort": 104}}},
         {"proxies": {"x": {}}},

@@ -351,7 +351,7 @@ def test_a_restart_by_hand_is_no_drift(cluster: Cluster, namespace: str) -> None
         ({"applicationEntityTitle": "BACK\\SLASH"}, "applicationEntityTitle"),
         ({"targetDimsePort": 0}, "targetDimsePort"),
         ({"targetDimsePort": 65536}, "targetDimsePort"),
-        ({"natsSubjectChannel": "C"}, "natsSubjectChannel"),
+        ({"natsSubjectChannel": "A.B"}, "natsSubjectChannel"),
         ({"natsSubjectRoot": "DIMSE.>"}, "natsSubjectRoot"),
         ({"natsUrl": "user:secret@nats.example.org"}, "natsUrl"),
         ({"replicas": -1}, "replicas"),

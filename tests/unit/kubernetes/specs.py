@@ -30,6 +30,7 @@ FULL: Final[Json] = EXAMPLE | {
     "localApplicationEntityTitle": "PROXY,ARCHIVE",
     "dimsePort": 104,
     "natsTls": {"caSecretName": "nats-ca", "clientSecretName": "nats-client"},
+    "natsPeerChannel": "HUB",
     "tunnelKeySecret": "tunnel",
     "proxy": {"image": "other:1", "imagePullPolicy": "Always", "imagePullSecrets": [{"name": "pull"}]},
     "replicas": 3,

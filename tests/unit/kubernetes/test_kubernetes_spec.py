@@ -5,7 +5,7 @@ import pytest
 
 from dimse_proxy.config.settings import review_settings
 from dimse_proxy.kubernetes.environment import configuration, review
-from dimse_proxy.kubernetes.mounts import mounts_of
+from dimse_proxy.kubernetes.mounts import mounts_of, routes_text
 from dimse_proxy.kubernetes.resource import custom_resource_definition, spec_schema
 from dimse_proxy.kubernetes.spec import SpecError, read_spec
 from tests.unit.kubernetes.specs import EXAMPLE, FULL, SMALL
@@ -35,11 +35,11 @@ def test_a_field_of_a_later_version_is_no_error() -> None:
 
 def test_the_sentences_of_an_older_definition() -> None:
     with pytest.raises(SpecError) as raised:
-        read_spec({"targetDimsePort": 0, "tls": {"port": 1}})
+        read_spec({"targetDimsePort": 0, "natsTls": {"caSecretName": "A B"}})
     assert raised.value.problems == (
         "spec.targetDimsePort is missing or not as `kubectl explain dimseproxy.spec.targetDimsePort` says.",
         "spec.natsUrl is missing or not as `kubectl explain dimseproxy.spec.natsUrl` says.",
-        "spec.tls.secretName is missing or not as `kubectl explain dimseproxy.spec.tls.secretName` says.",
+        "spec.natsTls.caSecretName is missing or not as `kubectl explain dimseproxy.spec.natsTls.caSecretName` says.",
     )
 
 
@@ -86,6 +86,43 @@ def test_the_sentences_of_an_older_definition() -> None:
 )
 def test_what_the_proxy_would_not_start_with(more: dict[str, object], sentence: str) -> None:
     assert problems(SMALL | more) == (sentence,)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (
+            {"natsSubjectChannel": "HUB"},
+            "spec.natsSubjectChannel becomes DIMSE_NATS_SUBJECT_CHANNEL=HUB has no other side: DIMSE_NATS_PEER_CHANNEL "
+            "names it, or a routes file names one or several.",
+        ),
+        ({"natsSubjectChannel": "HUB", "natsPeerChannel": "S1"}, None),
+        ({"routes": {"text": '[[local]]\ncalled = "X"\n'}}, None),
+        ({"routes": {"text": "[[local]\n"}}, "routes.toml:1: this is no TOML: expected ']]' at the end of an array"),
+        ({"routes": {"text": '[[local]]\nchannel = "B"\n'}}, "routes.toml:1: [[local]] without called"),
+        ({"routes": {"text": 'channels = ["A"]\n'}}, "routes.toml:1: A is this side's own channel"),
+    ],
+)
+def test_channels_and_routes(more: dict[str, object], sentence: str | None) -> None:
+    read = read_spec(SMALL | more)
+    mounts = mounts_of("x", read)
+    found = review(read, mounts, routes_text(mounts, read, {})).problems
+    assert [problem for problem in found if sentence is None or not problem.startswith(sentence)] == []
+    assert bool(found) is (sentence is not None)
+
+
+def test_the_routes_file_is_the_one_that_the_proxy_would_read() -> None:
+    own = ("ConfigMap", "own")
+    for spec, found, text in (
+        ({"routes": {"text": "a"}}, {}, "a"),
+        ({"routes": {"configMap": "own"}}, {own: {"routes.toml": "b"}}, "b"),
+        ({"routes": {"configMap": "own"}}, {}, None),
+        ({"dimseConfig": "own"}, {own: {"routes.toml": "c", "IMAGE_CUIDS": "*"}}, "c"),
+        ({"dimseConfig": "own"}, {own: {"IMAGE_CUIDS": "*"}}, None),
+        ({}, {}, None),
+    ):
+        read = read_spec(SMALL | spec)
+        assert routes_text(mounts_of("x", read), read, found) == text  # type: ignore[arg-type]
 
 
 def test_a_secret_never_stands_in_a_sentence() -> None:

@@ -126,6 +126,10 @@ def test_secrets_are_files_that_the_proxy_is_told() -> None:
         ({}, {"DIMSE_TLS_ENABLED": "true", "DIMSE_TLS_PORT": None, "DIMSE_TARGET_TLS_ENABLED": None}),
         ({"target": False}, {"DIMSE_TLS_ENABLED": "true", "DIMSE_TARGET_TLS_ENABLED": "false"}),
         ({"port": 2762}, {"DIMSE_TLS_ENABLED": None, "DIMSE_TLS_PORT": "2762", "DIMSE_TARGET_TLS_ENABLED": None}),
+        (
+            {"secretName": None, "target": True},
+            {"DIMSE_TLS_ENABLED": None, "DIMSE_TLS_KEYSTORE": None, "DIMSE_TARGET_TLS_ENABLED": "true"},
+        ),
         ({"keyStoreKind": "PKCS12"}, {"DIMSE_TLS_KEYSTORE": "/etc/dimse/tls/keystore.p12"}),
     ],
 )
@@ -156,6 +160,10 @@ def test_new_pods_for_what_is_read_at_the_start_only() -> None:
     assert digest(spec, found | {("Secret", "tunnel"): {"key": "b"}}) != before
     assert digest(spec, found | {("ConfigMap", "own"): {"IMAGE_CUIDS": "*", "IMAGE_TSUIDS": "*"}}) != before
     assert digest(spec | {"natsUrl": "other.example.org"}, found) != before
+    # A routes file is looked at again, wherever it is.
+    assert digest(spec, found | {("ConfigMap", "own"): {"IMAGE_CUIDS": "*", "routes.toml": "x"}}) == before
+    with_routes = digest(spec | {"routes": {"text": "a"}}, found)
+    assert digest(spec | {"routes": {"text": "b"}}, found) == with_routes
     # Read again while it runs, or not used at all.
     assert digest(spec, found | {("Secret", "nats-dicom-proxy-token"): {"token": "b"}}) == before
     assert digest(spec, found | {("Secret", "dicom"): {"tls.key": "b", "tls.crt": "b"}}) == before
