@@ -17,7 +17,7 @@ need keytool default-jre-headless
 need valgrind valgrind
 need haproxy haproxy
 need rsyslogd rsyslog
-[ -e /usr/lib/*/rsyslog/lmnsd_gtls.so ] || missing="$missing rsyslog-gnutls"
+ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1 || missing="$missing rsyslog-gnutls"
 need debootstrap debootstrap
 need objdump binutils
 [ -n "$missing" ] || exit 0
