@@ -5,6 +5,7 @@ that asked), then DataReceived, then EndReceived or AbortReceived, and last, alw
 SessionFailed. Nothing follows the last one.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -85,6 +86,8 @@ class Peer:
     """Its wall clock at its last hello, milliseconds since 1970 UTC; None if it does not tell."""
     round_trip: float | None = None
     """Shortest one measured of late, seconds; None before there was data to measure with."""
+    late_at: float = math.inf
+    """From then on it is late, unless something is heard of it: it may be gone. Opens still go to it, if need be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

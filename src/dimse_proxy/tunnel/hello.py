@@ -46,6 +46,8 @@ class Hello:
     """With a tunnel key: higher than that of every hello before."""
     time: int | None = None
     """Its wall clock, milliseconds since 1970 UTC, for people: nothing is decided by it."""
+    interval: int | None = None
+    """Milliseconds between two of its hellos; None from a version that does not tell."""
 
     @property
     def is_compatible(self) -> bool:
@@ -75,6 +77,8 @@ def encode_hello(hello: Hello) -> bytes:
     }
     if hello.time is not None:
         body["time"] = hello.time
+    if hello.interval is not None:
+        body["interval"] = hello.interval
     if hello.key is not None:
         body |= {"public_key": hello.key.hex(), "number": hello.number}
     return encode_body(body)
@@ -121,6 +125,7 @@ def decode_hello(payload: bytes) -> Hello:
         key=public_key(body) if "public_key" in body else None,
         number=number(body, "number") if "public_key" in body else 0,
         time=number(body, "time") if "time" in body else None,
+        interval=number(body, "interval") if "interval" in body else None,
     )
 
 

@@ -47,7 +47,7 @@ class Opening:
     def begin(self, now: float) -> None:
         """Ask the best instance, or wait for one, or fail."""
         session = self._session
-        peer = self._presence.pick(session.channel, self._tried, session.id)
+        peer = self._presence.pick(session.channel, self._tried, session.id, now)
         if peer is not None:
             self._context.waiting.pop(self, None)
             self._wait_until = None

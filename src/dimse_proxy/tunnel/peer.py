@@ -33,6 +33,8 @@ MOST_RESETS: Final = 100
 LONGEST_ENTRY: Final = 128
 """Bytes of JSON that one session takes in a SYNC frame."""
 MOST_ENTRIES: Final = 100
+LATENESS: Final = 0.25
+"""Seconds that a hello may be late, beyond those that are missing."""
 
 
 class PeerState:
@@ -111,6 +113,15 @@ class PeerState:
         return not self.is_silent and self.last_seen >= self._context.connected_at
 
     @property
+    def late_at(self) -> float:
+        """When it counts as late: two of its hellos are missing by then, and nothing else came of it either."""
+        context = self._context
+        patience = context.settings.presence_timeout
+        if self.hello is not None and self.hello.interval is not None:
+            patience = min(patience, 2 * self.hello.interval / 1000 + LATENESS)
+        return max(self.last_seen, context.clock_from) + patience
+
+    @property
     def is_doubted(self) -> bool:
         """It did not answer an open, and nothing was heard of it since."""
         return self.doubted_at > self.last_seen
@@ -143,6 +154,7 @@ class PeerState:
             in_flight=self.in_flight,
             time=None if hello is None else hello.time,
             round_trip=self.pace.round_trip,
+            late_at=self.late_at,
         )
 
     def reconnected(self) -> None:

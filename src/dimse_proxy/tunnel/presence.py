@@ -41,8 +41,8 @@ class Presence:
         self._active = 0
         self._limit: int | None = None
         self._taken_since = 0
-        self._patience: Final = context.settings.resume_timeout + context.settings.hello_interval
-        """Silence after which a peer is lost: it may have fallen out just before its next hello."""
+        self._patience: Final = context.settings.resume_timeout + context.settings.sync_interval
+        """Silence after which a peer is lost: it may have fallen out just before we did."""
         self._share = context.settings.receive_budget // 2
         self._hellos_due: dict[str, bool] = {}
         self._told_load: tuple[int, int | None] = (0, None)
@@ -141,6 +141,7 @@ class Presence:
                 key=None if keyring is None else keyring.public,
                 number=0 if keyring is None else keyring.next_number(),
                 time=None if identity.wall_clock is None else identity.wall_clock(),
+                interval=round(self._context.settings.hello_interval * 1000),
             )
         )
         return hello if keyring is None else add_codes(hello, keyring.sign(channel, hello))
@@ -268,11 +269,11 @@ class Presence:
 
     # Whom to ask.
 
-    def pick(self, channel: str, tried: Collection[PeerState], session_id: bytes) -> PeerState | None:
+    def pick(self, channel: str, tried: Collection[PeerState], session_id: bytes, now: float) -> PeerState | None:
         """Return the least loaded instance of `channel` that takes opens, other than those `tried`.
 
-        Among equals each session prefers another one, so that many proxies do not all choose the same. Who did not
-        answer an open comes last, until it is heard of again: it may be dead, and its hello not missed yet.
+        Among equals each session prefers another one, so that many proxies do not all choose the same. Who is late,
+        or did not answer an open, comes last until it is heard of again: it may be dead.
         """
         if not self._context.is_connected:
             return None
@@ -283,7 +284,10 @@ class Presence:
         ]
         if not candidates:
             return None
-        return min(candidates, key=lambda peer: (peer.is_doubted, peer.load, peer.distance(session_id)))
+        return min(
+            candidates,
+            key=lambda peer: (peer.is_doubted or now >= peer.late_at, peer.load, peer.distance(session_id)),
+        )
 
     def why_nobody(self, channel: str, tried: Collection[PeerState], now: float) -> tuple[TunnelCode, bool]:
         """Return why `pick` found nobody, and whether somebody may be there soon."""

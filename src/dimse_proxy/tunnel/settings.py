@@ -53,9 +53,12 @@ class TunnelSettings:
     """Bytes in flight from all peers together; nats-server cuts a connection off at 64 MiB pending."""
     chunk_size: int = 262144
     """Largest DATA payload, also capped by the server's max_payload."""
-    hello_interval: float = 5.0
+    hello_interval: float = 0.75
+    """Told in each hello: a peer of which two are missing is late, after 1.75 s."""
+    sync_interval: float = 5.0
+    """Between two rounds of telling offsets to each peer."""
     presence_timeout: float = 10.0
-    """Silence after which a peer is no longer picked for opens (missed hellos)."""
+    """Silence after which a peer is no longer picked for opens."""
     open_retry: float = 2.0
     """An open is repeated after this long without an answer."""
     open_patience: float = 0.5

@@ -54,7 +54,8 @@ class Tunnel:
         self._context: Final = context
         self._presence: Final = Presence(context, peer_channels)
         self._dispatcher: Final = _make_dispatcher(context, self._presence)
-        self._heartbeat: Final = Alarm(self._beat)
+        self._hello_alarm: Final = Alarm(self._say_hello)
+        self._sync_alarm: Final = Alarm(self._tell_offsets)
         self._outage_alarm: Final = Alarm(self._check_outage)
         self._disconnected_at = 0.0
 
@@ -92,7 +93,8 @@ class Tunnel:
         self._presence.reconnected()
         for session in list(context.sessions.values()):
             session.reconnected(now)
-        context.arm(self._heartbeat, now + self.settings.hello_interval)
+        context.arm(self._hello_alarm, now + self.settings.hello_interval)
+        context.arm(self._sync_alarm, now + self.settings.sync_interval)
 
     def disconnected(self, now: float) -> None:
         """Note that nothing can be sent or received, and that what was handed out may be lost."""
@@ -222,14 +224,18 @@ class Tunnel:
             self._context.clock_from = now
         self._context.timers.run(now)
 
-    def _beat(self, now: float) -> None:
-        """Say hello, tell offsets of some sessions, and forget what is old."""
+    def _say_hello(self, now: float) -> None:
+        if self._context.is_connected:
+            self._context.arm(self._hello_alarm, now + self.settings.hello_interval)
+            self._presence.say_hello()
+
+    def _tell_offsets(self, now: float) -> None:
+        """Tell offsets of some sessions, divide the budget anew, and forget what is old."""
         context = self._context
         context.graveyard.expire(now)
         if context.is_connected:
-            context.arm(self._heartbeat, now + self.settings.hello_interval)
+            context.arm(self._sync_alarm, now + self.settings.sync_interval)
             self._presence.share_out(now)
-            self._presence.say_hello()
             for peer in self._presence.peers():
                 peer.sync_some()
 

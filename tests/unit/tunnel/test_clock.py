@@ -124,5 +124,5 @@ def test_heartbeats_stop_while_disconnected_and_go_on() -> None:
     network.run(20)
     network.connect(a)
     network.log.clear()
-    network.run(10.1)
+    network.run(1.6)
     assert len([message for message in network.log if message.subject == "DIMSE.B.A.hello"]) == 2

@@ -10,7 +10,7 @@ def test_a_peer_is_lost_without_having_been_silent_first() -> None:
     network, a, b = pair(SHORT)
     open_session(network, a, b)
     b.is_frozen = True
-    network.run(SHORT.resume_timeout + SHORT.hello_interval - 0.1)
+    network.run(SHORT.resume_timeout + SHORT.sync_interval - 0.1)
     assert a.codes() == []
     network.run(0.2)
     assert a.codes() == [TunnelCode.PEER_LOST]

@@ -68,7 +68,7 @@ def test_hello_and_open_as_text() -> None:
     assert hello.subject == "DIMSE.A.B.hello"
     assert hello.parts == (
         b'{"instance":"b1","epoch":4,"version":"1.0","protocols":[1],"load":0,"limit":null,"accepts":true,'
-        b'"going_away":false,"start":true,"window":4194304,"share":16777216}',
+        b'"going_away":false,"start":true,"window":4194304,"share":16777216,"interval":750}',
     )
     a.receive_message(hello.subject, bytes(hello.parts[0]), 0.0)
     a.messages_to_send(0.0)

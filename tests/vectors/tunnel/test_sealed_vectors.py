@@ -125,7 +125,7 @@ def test_hello() -> None:
     text, _, codes = payload(message).rpartition(b',"codes":')
     assert text == (
         b'{"instance":"a1","epoch":3,"version":"1.0","protocols":[1],"load":0,"limit":null,"accepts":true,'
-        b'"going_away":false,"start":true,"window":4194304,"share":16777216,"public_key":"%b","number":1'
+        b'"going_away":false,"start":true,"window":4194304,"share":16777216,"interval":750,"public_key":"%b","number":1'
         % public(EPOCH_A).hex().encode()
     )
     code = hmac.new(HELLO_KEY, fields(b"dimse-proxy 1 hello", b"DIMSE", b"A", b"B", text + b"}"), hashlib.sha256)
