@@ -4,7 +4,7 @@ The only module that knows prometheus-client, and it is imported with the HTTP l
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from dimse_proxy.observability.audit.codes import EVENTS
 from dimse_proxy.observability.counts import Counts, Histogram
-from dimse_proxy.observability.health import Health
+from dimse_proxy.observability.health import Health, is_heard
 from dimse_proxy.proxy.hooks import Side
 from dimse_proxy.tunnel.events import Peer, TunnelCounters
 
@@ -147,6 +147,8 @@ class Sources:
     nats: NatsNumbers
     build: Mapping[str, str]
     """Labels of `dimse_proxy_build_info`."""
+    clock: Callable[[], float]
+    """Seconds, that of the tunnel."""
     audit: AuditNumbers | None = None
     """None where no audit messages are made: then their metrics have no samples."""
 
@@ -275,7 +277,8 @@ class Exposition(Collector):
     def _tunnel(self) -> Iterator[Metric]:
         tunnel, counts = self._sources.tunnel, self._sources.counts
         peers, counters = tunnel.peers(), tunnel.counters
-        states = Counter(_state_of(peer) for peer in peers)
+        now = self._sources.clock()
+        states = Counter(_state_of(peer, now) for peer in peers)
         gauge = GaugeMetricFamily(f"{PREFIX}tunnel_peers", "Proxies of the other side.", labels=("state",))
         for state in ("present", "silent", "going-away", "incompatible"):
             gauge.add_metric((state,), states[state])
@@ -374,8 +377,8 @@ class Exposition(Collector):
         )
 
 
-def _state_of(peer: Peer) -> str:
-    if not peer.present:
+def _state_of(peer: Peer, now: float) -> str:
+    if not is_heard(peer, now):
         return "silent"
     if peer.going_away:
         return "going-away"

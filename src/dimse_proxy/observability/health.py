@@ -33,12 +33,13 @@ _TARGET_CODES: Final = frozenset(
 class Health(Listener):
     """Of one process."""
 
-    def __init__(self, tunnel: TunnelView, routes: Callable[[], Routes]) -> None:
+    def __init__(self, tunnel: TunnelView, routes: Callable[[], Routes], clock: Callable[[], float]) -> None:
         """Begin before the listener is open.
 
         Args:
             tunnel: of this process.
             routes: the table in use: which channels are to be there, and which targets there are.
+            clock: seconds, that of the tunnel.
         """
         self.is_listening = False
         self.is_stopping = False
@@ -46,6 +47,7 @@ class Health(Listener):
         """What NATS, or the loss of it, said last; empty while connected."""
         self._tunnel: Final = tunnel
         self._routes: Final = routes
+        self._clock: Final = clock
         self._refused_peers: Final[dict[str, str]] = {}
         self._targets: Final[dict[str, str | None]] = {}
 
@@ -73,16 +75,21 @@ class Health(Listener):
         return [trouble for channel in self._routes().channels if (trouble := self._trouble_of(channel)) is not None]
 
     def _trouble_of(self, channel: str) -> str | None:
-        peers = [peer for peer in self._tunnel.peers() if peer.channel == channel]
-        if any(is_usable(peer) for peer in peers):
+        now = self._clock()
+        peers = [peer for peer in self._tunnel.peers() if peer.channel == channel and peer.accepts]
+        if any(is_usable(peer, now) for peer in peers):
             return None
-        present = [peer for peer in peers if peer.present]
+        present = [peer for peer in peers if is_heard(peer, now)]
         if any(peer.going_away for peer in present):
             return f"every proxy on channel {channel} is shutting down"
         if any(not peer.compatible for peer in present):
             return f"the proxies on channel {channel} speak other versions of the tunnel's protocol"
-        if silent := [peer.instance for peer in peers if not peer.present]:
-            return f"the proxy on channel {channel} is not heard any more ({', '.join(silent[:5])})"
+        if silent := [peer for peer in peers if not is_heard(peer, now)]:
+            last = max(silent, key=lambda peer: peer.last_seen)
+            return (
+                f"no proxy on channel {channel} has been heard for {now - last.last_seen:.0f} s (the last was "
+                f"{last.instance}): it has ended without a word, or cannot reach NATS"
+            )
         return self._refused_peers.get(channel) or f"no proxy is present on channel {channel}"
 
     # Targets.
@@ -153,6 +160,11 @@ class Health(Listener):
         self._refused_peers[channel] = tunnel_cause(code, channel, "")
 
 
-def is_usable(peer: Peer) -> bool:
+def is_heard(peer: Peer, now: float) -> bool:
+    """Whether a peer is there, as far as its hellos tell."""
+    return peer.present and now < peer.late_at
+
+
+def is_usable(peer: Peer, now: float) -> bool:
     """Whether a peer can be asked for an association now; one that is full can be, a little later."""
-    return peer.present and peer.accepts and peer.compatible and not peer.going_away
+    return is_heard(peer, now) and peer.accepts and peer.compatible and not peer.going_away

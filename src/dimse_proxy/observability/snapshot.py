@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dimse_proxy.observability.exposition import NatsNumbers, TunnelNumbers
-from dimse_proxy.observability.health import Health, is_usable
+from dimse_proxy.observability.health import Health, is_heard, is_usable
 from dimse_proxy.observability.state import BIN_SECONDS, Ended, Live, LiveState, bytes_out_and_in
 from dimse_proxy.proxy.hooks import Side
 from dimse_proxy.proxy.routes import ANY, Routes
@@ -191,8 +191,8 @@ class Snapshot:
                 "channel": peer.channel,
                 "instance": peer.instance,
                 "version": peer.version,
-                "usable": is_usable(peer),
-                "present": peer.present,
+                "usable": is_usable(peer, now),
+                "present": is_heard(peer, now),
                 "going_away": peer.going_away,
                 "compatible": peer.compatible,
                 "associations": peer.load,

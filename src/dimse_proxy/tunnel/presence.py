@@ -14,7 +14,6 @@ from dimse_proxy.tunnel.events import Message, PeerAppeared, PeerLost, PeerRefus
 from dimse_proxy.tunnel.frames import REPLAYED, VERSION, bad_frame, instance_tag, make_route
 from dimse_proxy.tunnel.hello import Hello, add_codes, decode_hello, encode_hello, split_codes
 from dimse_proxy.tunnel.peer import PeerState
-from dimse_proxy.tunnel.timers import Alarm
 
 if TYPE_CHECKING:
     from dimse_proxy.tunnel.sealing import Keyring, PairSeal
@@ -24,8 +23,6 @@ SMALLEST_SHARE: Final = 65536
 """Bytes that every peer may have in flight, however many there are."""
 MISMATCH_SPACING: Final = 600.0
 """Seconds between two complaints about another tunnel key on one channel."""
-LOAD_DELAY: Final = 1.0
-"""Seconds between two hellos at least, if all that changed is the load."""
 
 
 class Presence:
@@ -45,12 +42,9 @@ class Presence:
         """Silence after which a peer is lost: it may have fallen out just before we did."""
         self._share = context.settings.receive_budget // 2
         self._hellos_due: dict[str, bool] = {}
-        self._told_load: tuple[int, int | None] = (0, None)
-        self._told_at = -math.inf
         self._mismatches: Final[dict[str, float]] = {}
         """When a hello with another tunnel key came last, for each channel."""
         self._mismatch_told: Final[dict[str, float]] = {}
-        self._load_alarm: Final = Alarm(lambda now: None)  # it only wakes the driver, which asks for messages
 
     def peers(self) -> list[PeerState]:
         """Return all peers known."""
@@ -105,17 +99,10 @@ class Presence:
         for channel in self.channels:
             self._hellos_due.setdefault(channel, False)
 
-    def hellos(self, now: float) -> list[Message]:
+    def hellos(self) -> list[Message]:
         """Return the hellos that are due."""
-        if (self._active + self._taken_since, self._limit) != self._told_load:
-            if now >= self._told_at + LOAD_DELAY:
-                self.say_hello()
-            else:
-                self._context.arm(self._load_alarm, self._told_at + LOAD_DELAY)
         if not self._hellos_due:
             return []
-        self._told_load = (self._active + self._taken_since, self._limit)
-        self._told_at = now
         due, self._hellos_due = self._hellos_due, {}
         subjects = self._context.subjects
         return [

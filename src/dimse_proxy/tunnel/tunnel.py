@@ -130,7 +130,7 @@ class Tunnel:
         context = self._context
         if not context.is_connected:
             return []
-        messages = self._presence.hellos(now)
+        messages = self._presence.hellos()
         if context.resets_due:
             for peer in list(context.resets_due):
                 peer.flush_resets(now)

@@ -1,10 +1,7 @@
-"""Alive, ready, and who may act, over HTTP; and what becomes of a port that is taken."""
+"""Ready, and who may act, over HTTP; and what becomes of a port that is taken."""
 
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,51 +23,6 @@ def is_ready(http: Http) -> bool:
 
 def flips(http: Http, *, to: bool) -> Callable[[], bool]:
     return lambda: is_ready(http) is to
-
-
-@contextmanager
-def always_alive(*listeners: Http) -> Iterator[None]:
-    """Asks for /healthz all the time; each answer must be that it is alive."""
-    over = threading.Event()
-    wrong: list[int] = []
-
-    def ask() -> None:
-        while not over.is_set():
-            wrong.extend(http.port for http in listeners if http.read("/healthz")[0] != 200)
-            time.sleep(0.05)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    yield
-    over.set()
-    thread.join()
-    assert not wrong
-
-
-def test_readiness_follows_nats_and_liveness_does_not(watched: Watched) -> None:
-    a = watched.http_a
-    assert is_ready(a)
-    with ExitStack() as stack:
-        with always_alive(a):
-            watched.nats.stop()
-            wait_until(flips(a, to=False), seconds=2, what="not ready without NATS")
-            assert "nats" in a.json("/readyz")["reasons"]
-            stack.enter_context(NatsServer(watched.folder / "again", port=watched.nats.port))
-            wait_until(flips(a, to=True), seconds=2, what="ready again")
-        watched.pair.stop()
-
-
-def test_readiness_follows_the_peer(watched: Watched) -> None:
-    a, pair = watched.http_a, watched.pair
-    with always_alive(a):
-        assert pair.b.process.stop() == 0
-        wait_until(flips(a, to=False), seconds=2, what="not ready without a peer")
-        reasons = a.json("/readyz")["reasons"]
-        assert list(reasons) == ["peer"]
-        again = Proxy("proxy-b2", pair.folder, pair.b.env)
-        again.wait_for("ready")
-        wait_until(flips(a, to=True), seconds=2, what="ready with a peer")
-        assert again.process.stop() == 0
 
 
 def test_a_proxy_that_stops_says_so_and_stays_alive(watched: Watched) -> None:

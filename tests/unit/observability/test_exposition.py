@@ -73,6 +73,7 @@ class AuditDouble:
 
 def exposed(stage: Stage, *, with_audit: bool = True) -> str:
     sources = Sources(
+        clock=lambda: stage.now,
         counts=stage.counts,
         health=stage.health,
         tunnel=stage.tunnel,

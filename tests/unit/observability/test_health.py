@@ -4,9 +4,11 @@ from dimse_proxy.observability.health import Health
 from dimse_proxy.proxy.hooks import Side
 from tests.unit.observability.watching import ACCEPT, REQUEST, TARGET, TunnelDouble, peer, record, refusal, routes
 
+NOW = 102.0
+
 
 def ready(tunnel: TunnelDouble) -> Health:
-    health = Health(tunnel, routes)
+    health = Health(tunnel, routes, lambda: NOW)
     health.is_listening = True
     health.nats_connected("nats", 1)
     return health
@@ -18,7 +20,7 @@ def test_ready_when_all_is_there() -> None:
 
 def test_every_reason_has_a_sentence() -> None:
     tunnel = TunnelDouble(is_connected=False)
-    health = Health(tunnel, routes)
+    health = Health(tunnel, routes, lambda: NOW)
     assert list(health.reasons) == ["listener", "nats"]
     health.nats_error("authorization violation", True)
     assert health.reasons["nats"] == "NATS: authorization violation"
@@ -35,8 +37,12 @@ def test_every_reason_has_a_sentence() -> None:
         ([peer(channel="C")], "no proxy is present"),
         ([peer(going_away=True)], "shutting down"),
         ([peer(compatible=False)], "other versions"),
-        ([peer(present=False)], "not heard any more (b1)"),
+        ([peer(present=False)], "has been heard for 3 s (the last was b1)"),
+        ([peer(late_at=NOW)], "has been heard for 3 s (the last was b1)"),
+        ([peer(late_at=NOW), peer(instance="b0", last_seen=90.0, present=False)], "(the last was b1)"),
+        ([peer(late_at=NOW), peer(instance="b0", going_away=True)], "shutting down"),
         ([peer(accepts=False)], "no proxy is present"),
+        ([peer(accepts=False, late_at=NOW)], "no proxy is present"),
     ],
 )
 def test_why_no_peer_can_be_asked(known: list[object], words: str) -> None:

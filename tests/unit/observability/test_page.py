@@ -45,6 +45,9 @@ def test_the_page_shows_how_things_are() -> None:
     assert "connection refused" in page.pieces()["parts"]
     stage.tunnel.known = [peer(instance=f"b{number}", going_away=True) for number in range(7)]
     assert "shutting down" in page.pieces()["alert"]
+    stage.tunnel.known = [peer(instance="b1", late_at=99.0, last_seen=90.0), peer(instance="b2", compatible=False)]
+    assert "not heard for 10.0 s" in page.pieces()["parts"]
+    assert "another version" in page.pieces()["parts"]
     stage.tunnel.is_connected = False
     stage.health.nats_disconnected("the server is gone")
     pieces = page.pieces()

@@ -162,8 +162,7 @@ def _peers_card(status: Json) -> str:
     usable = [peer for peer in peers["list"] if peer["usable"]]
     values: dict[str, str] = {}
     for peer in peers["list"][:5]:
-        state = "" if peer["usable"] else ", going away" if peer["going_away"] else ", not usable"
-        values[peer["instance"]] = f"version {peer['version']}, {peer['associations']} associations{state}"
+        values[peer["instance"]] = f"version {peer['version']}, {_peer_state(peer)}"
     if len(peers["list"]) > 5:
         values["more"] = str(len(peers["list"]) - 5)
     badge = _badge(f"{len(usable)} present", "good") if usable else _badge("nobody there", "bad")
@@ -172,6 +171,14 @@ def _peers_card(status: Json) -> str:
     else:
         reason = peers["reason"]
     return _card(f"Peers on channel {status['peer_channel']}", badge, values, reason)
+
+
+def _peer_state(peer: Json) -> str:
+    if not peer["present"]:
+        return f"not heard for {in_seconds(peer['heard'])}"
+    if not peer["compatible"]:
+        return "another version of the tunnel's protocol"
+    return f"{peer['associations']} associations{', shutting down' if peer['going_away'] else ''}"
 
 
 def _target_card(target: Json) -> str:
