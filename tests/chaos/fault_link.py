@@ -187,6 +187,9 @@ class _Wire:
             await asyncio.get_running_loop().create_connection(lambda: self.far, LOOPBACK, self._target)
         except OSError:
             self.reset()
+        else:
+            if self.near.is_lost:
+                self.reset()  # it was gone before this end was there
 
     def lost(self) -> None:
         """One end is gone: so is the other, unless a black hole keeps the news from it."""

@@ -182,6 +182,19 @@ class NatsConnection:
         task.add_done_callback(self._pings.discard)
         return task
 
+    async def answer(self) -> float:
+        """Sends a PING behind everything published, and waits for its answer; returns the round trip in seconds.
+
+        Raises:
+            TransportError: None came in time, or the connection is over.
+        """
+        try:
+            async with asyncio.timeout(self._options.connect_timeout):
+                return await self._unless_lost(self._measure())
+        except TimeoutError as error:
+            text = f"no answer to a PING from {self.server.url} within {self._options.connect_timeout:g} s"
+            raise self._failure(text) from error
+
     def lose(self, reason: str) -> None:
         """The connection is of no more use."""
         if not self.lost.done():

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.observability.doctor import Site
 from tests.integration.peers.nats import NatsServer
 from tests.integration.peers.pair import Pair, Target
 from tests.integration.peers.waiting import LOOPBACK, free_port
@@ -76,3 +77,10 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         )
         with pair:
             yield Watched(pair=pair, nats=nats, http_a=http_a, http_b=http_b, folder=tmp_path)
+
+
+@pytest.fixture
+def site(nats_server: NatsServer, tmp_path: Path) -> Iterator[Site]:
+    it = Site(nats_server, tmp_path)
+    yield it
+    it.close()

@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import importlib.util
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from dimse_proxy.errors import ConfigError
+from dimse_proxy.errors import ConfigError, TransportError
+from dimse_proxy.transports.nats_connection import NatsConnection
 from dimse_proxy.transports.nats_link import NatsLink, NatsOptions
+from dimse_proxy.transports.nats_servers import NatsServer, parse_server
 from tests.integration.transports.conftest import Run
 from tests.integration.transports.link_user import LinkUser, running
 from tests.integration.transports.server_process import ServerProcess, free_port
@@ -214,6 +216,37 @@ def test_silent_server_with_short_interval(run: Run, tmp_path: Path) -> None:
 
     with ServerProcess(tmp_path) as server:
         run(main())
+
+
+def test_a_ping_that_is_never_answered_does_not_wait_for_ever(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Forwarder(server.port).running() as forwarder:
+            options = NatsOptions(servers=[f"127.0.0.1:{forwarder.port}"], connect_timeout=0.5)
+            connection = NatsConnection(parse_server(options.servers[0]), options, _Deaf())
+            await connection.open(())
+            assert await connection.answer() > 0
+            forwarder.swallow()
+            with pytest.raises(TransportError, match="no answer to a PING"):
+                await connection.answer()
+            asyncio.get_running_loop().call_later(0.1, connection.lose, "cut")
+            with pytest.raises(TransportError, match="cut"):
+                await connection.answer()
+            await connection.close()
+
+    with ServerProcess(tmp_path) as server:
+        run(main())
+
+
+class _Deaf:
+    """A user of a connection that wants to know nothing."""
+
+    def message_received(self, subject: str, payload: bytes) -> None: ...
+
+    def read_done(self) -> None: ...
+
+    def servers_discovered(self, source: NatsServer, addresses: Sequence[str], has_tls: bool) -> None: ...
+
+    def publish_denied(self, text: str) -> None: ...
 
 
 @pytest.mark.parametrize(

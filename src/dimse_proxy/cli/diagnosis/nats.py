@@ -89,7 +89,7 @@ async def _signs_in(report: Report, server: NatsServer, options: NatsOptions, se
         started = perf_counter()
         await connection.open(())
         seconds = perf_counter() - started
-        trip = await connection.ping()
+        trip = await connection.answer()
     except NatsRefusedError as error:
         remedy = (
             "Put a credential there that this server knows: DIMSE_NATS_AUTH_TOKEN, _USER, _CREDS_FILE or _NKEY_FILE."
@@ -160,7 +160,7 @@ async def _permitted(
         # A hello of ours is what everybody says.
         for subject, parts in (*hellos, *((subject, (b"",)) for subject in subjects.nobodys)):
             connection.publish(subject, parts, sum(map(len, parts)))
-            await connection.ping()
+            await connection.answer()
     except TransportError as error:
         report.error(PERMITTED, str(error), remedy)
         return False
