@@ -50,6 +50,7 @@ from dimse_proxy.tunnel.tunnel import Tunnel
 if TYPE_CHECKING:
     from dimse_proxy.observability.audit.trail import AuditTrail
     from dimse_proxy.observability.monitor import Monitor
+    from dimse_proxy.observability.traces import Traces
 
 log: Final = logging.getLogger(__name__)
 NATS_PATIENCE: Final = 0.2
@@ -228,9 +229,11 @@ class Service:
         )
         audit = self._audit(tunnel, instance)
         monitor = self._monitor(tunnel, instance, audit)
+        traces = self._traces(instance)
         listeners = [
             *(() if monitor is None else monitor.listeners),
             *(() if audit is None else (audit.observer,)),
+            *(() if traces is None else (traces,)),
         ]
         observer = observers([self._log, *listeners])
         end_points = EndPoints(
@@ -293,6 +296,8 @@ class Service:
             stack.callback(end_points.close)
             if audit is not None:
                 await stack.enter_async_context(audit)
+            if traces is not None:
+                stack.push_async_callback(traces.close)
             watchers: list[asyncio.Task[None]] = []
             if monitor is not None:
                 stack.push_async_callback(monitor.close)
@@ -383,6 +388,16 @@ class Service:
             routes=lambda: self._routing.table,
             audit=audit,
         )
+
+    def _traces(self, instance: str) -> "Traces | None":
+        """What tells OpenTelemetry, if that is turned on; it is loaded only then."""
+        if not self._settings.traces_enabled:
+            return None
+        from dimse_proxy.observability.traces import open_traces
+
+        clock = asyncio.get_running_loop().time
+        channel = self._settings.nats_subject_channel
+        return open_traces(instance=instance, channel=channel, clock=clock, wall_clock=time.time_ns)
 
     async def _open_monitor(
         self, monitor: "Monitor", link: NatsLink, end_points: EndPoints, legs: Callable[[], Sequence["Closing"]]

@@ -49,6 +49,14 @@ def test_the_request_goes_through_as_it_came_and_is_not_answered_before_the_targ
     assert acceptor.end_point.taken() == answer
 
 
+def test_what_an_observer_wants_to_be_carried_goes_with_the_open_and_replaces_nothing() -> None:
+    stage = acceptor_stage()
+    stage.relay.record.carried.update({"traceparent": "00-1-2-01", "called": "ANOTHER"})
+    stage.ask()
+    assert stage.session.info["traceparent"] == "00-1-2-01"
+    assert stage.session.info["called"] == "INGESTION"
+
+
 def test_bytes_pass_both_ways_and_are_credited_as_they_leave(acceptor: AcceptorStage) -> None:
     acceptor.establish()
     credited = acceptor.session.credited

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dimse_proxy.dimse.services import echo_request
 from dimse_proxy.proxy.hooks import EndCause
 from dimse_proxy.proxy.timers import RelaySettings
 from dimse_proxy.tunnel.events import TunnelCode
@@ -39,6 +40,17 @@ def test_at_the_acceptor(cause: EndCause) -> None:
     CASES[cause](stage)
     stage.relay.end_point_lost("closed", 200.0)
     assert [ending.cause for ending in stage.audience.endings] == [cause]
+
+
+def test_what_was_under_way_is_told_and_forgotten(acceptor: AcceptorStage) -> None:
+    acceptor.establish()
+    assert acceptor.relay.record.in_progress() == ()
+    acceptor.relay.end_point_received(echo_request(1, 9, 0), 3.0)
+    (request,) = acceptor.relay.record.in_progress()
+    assert (request.service, request.message_id, request.begun) == ("C-ECHO", 9, 3.0)
+    acceptor.relay.end_point_lost("reset", 5.0)
+    assert acceptor.audience.endings[0].unanswered == (request,)
+    assert acceptor.relay.record.in_progress() == ()
 
 
 def test_no_answer_to_a_release() -> None:

@@ -3,6 +3,7 @@
 Each check gives a sentence or None, and looks only at values that are right alone.
 """
 
+import importlib.util
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -173,6 +174,25 @@ def _audit_certificate_and_key(settings: "Settings", variables: Variables) -> st
     )
 
 
+def _traces(settings: "Settings", variables: Variables) -> str | None:
+    if not settings.traces_enabled or all(map(_is_installed, _OPENTELEMETRY)):
+        return None
+    return (
+        f"{given('DIMSE_TRACES_ENABLED', variables)} needs OpenTelemetry, which is not installed: "
+        "pip install 'dimse-proxy[otel]' adds it."
+    )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # of a package above it
+        return False
+
+
+_OPENTELEMETRY: Final = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
+"""What the extra `otel` installs."""
+
 _CHECKS: Final = (
     _Check(frozenset({"DIMSE_NATS_URL", "DIMSE_NATS_TLS_ENABLED"}), _nats_server),
     _Check(frozenset({"DIMSE_TARGET_HOST"}), _target_title),
@@ -191,4 +211,5 @@ _CHECKS: Final = (
     _Check(frozenset({"DIMSE_AUDIT_SYSLOG"}), _audit_spool),
     _Check(frozenset({"DIMSE_AUDIT_SYSLOG"}), _audit_tls_files),
     _Check(frozenset(), _audit_certificate_and_key),
+    _Check(frozenset({"DIMSE_TRACES_ENABLED"}), _traces),
 )

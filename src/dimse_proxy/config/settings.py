@@ -253,6 +253,9 @@ class Settings(BaseModel):
     audit_tls_key_file: Path | None = Field(default=None, validation_alias="DIMSE_AUDIT_TLS_KEY_FILE")
     """Key of `audit_tls_cert_file`."""
 
+    traces_enabled: Flag = Field(default=False, validation_alias="DIMSE_TRACES_ENABLED")
+    """Tell each association to OpenTelemetry, whose own variables say where to; needs the extra `otel`."""
+
     # Logs.
     log_level: LogLevel = Field(default="INFO", validation_alias="DIMSE_LOG_LEVEL")
     """The least severe level that is written."""

@@ -24,6 +24,26 @@ tens; a peer that never answers must not fill memory with up to 65536 ids in eac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestInProgress:
+    """A request without a final response."""
+
+    from_requestor: bool
+    context_id: int
+    service: str
+    message_id: int
+    sop_class_uid: str
+    """Affected or requested; of the presentation context if the command has none."""
+    begun: float
+    """When its command had passed: of the clock of `now`."""
+    since: float
+    """When it had passed as a whole, or its command if its data set is still on the way."""
+    is_whole: bool = False
+    """It has passed as a whole, so the other end can answer."""
+    data_set_length: int = 0
+    """Bytes, once it has passed as a whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageSeen:
     """A message has passed as a whole, data set included."""
 
@@ -40,18 +60,8 @@ class MessageSeen:
     duration: float | None
     """Seconds of a response since its request had passed as a whole (since the command of it, if its data set is still
     on the way); None of a request, and of a response to none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestInProgress:
-    """A request without a final response."""
-
-    from_requestor: bool
-    context_id: int
-    service: str
-    message_id: int
-    since: float
-    """When it had passed as a whole, or its command if its data set is still on the way: of the clock of `now`."""
+    request: RequestInProgress | None = None
+    """What a response answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,19 +208,25 @@ class MessageTracker:
         if len(self._outstanding) >= OUTSTANDING_LIMIT:
             del self._outstanding[next(iter(self._outstanding))]
         self._outstanding[from_requestor, message_id] = RequestInProgress(
-            from_requestor=from_requestor, context_id=context_id, service=service, message_id=message_id, since=now
+            from_requestor=from_requestor,
+            context_id=context_id,
+            service=service,
+            message_id=message_id,
+            sop_class_uid=command.sop_class_uid or self._contexts.get(context_id, ""),
+            begun=now,
+            since=now,
         )
 
     def _message(
         self, context_id: int, command: CommandSet, data_set_length: int, from_requestor: bool, now: float
     ) -> MessageSeen:
         """Tell of a complete message; end the wait for it, or restart the clock of that wait."""
-        duration = None
+        answered = duration = None
         if command.is_response:
             key = (not from_requestor, command.message_id_being_responded_to)
-            request = self._outstanding.get(key)
-            if request is not None:
-                duration = now - request.since
+            answered = self._outstanding.get(key)
+            if answered is not None:
+                duration = now - answered.since
                 if _class_of(command) is not StatusClass.PENDING:
                     del self._outstanding[key]
         else:
@@ -218,7 +234,7 @@ class MessageTracker:
             request = self._outstanding.get(key)
             if request is not None:
                 # The peer can answer only now: how long the data set took is not its doing.
-                self._outstanding[key] = replace(request, since=now)
+                self._outstanding[key] = replace(request, since=now, is_whole=True, data_set_length=data_set_length)
         return MessageSeen(
             from_requestor=from_requestor,
             context_id=context_id,
@@ -227,6 +243,7 @@ class MessageTracker:
             command=command,
             data_set_length=data_set_length,
             duration=duration,
+            request=answered,
         )
 
     def _count(self, service: str) -> _Count:

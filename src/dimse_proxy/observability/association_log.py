@@ -11,7 +11,7 @@ import structlog
 from dimse_proxy.dimse.command_set import CommandSet
 from dimse_proxy.dimse.contents import ContentSeen
 from dimse_proxy.dimse.status import status_class, status_name
-from dimse_proxy.dimse.tracking import MessageSeen, ServiceCount
+from dimse_proxy.dimse.tracking import MessageSeen, RequestInProgress, ServiceCount
 from dimse_proxy.dimse.uids import uid_name
 from dimse_proxy.observability.flood import Flood
 from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal, Side
@@ -33,6 +33,8 @@ RESULTS: Final = {
     4: "no transfer syntax supported",
 }
 """Of a presentation context that was not accepted (PS3.8 Table 9-18)."""
+MOST_REQUESTS: Final = 5
+"""Requests without a response that are named one by one."""
 
 
 class AssociationLog:
@@ -154,12 +156,13 @@ class AssociationLog:
             called=record.called,
             peer=record.peer,
             target=record.target or None,
-            services="; ".join(_services(ending.services)) or "none",
+            services="; ".join(services_in_words(ending.services)) or "none",
             operations_refused=_counts(record.operations_refused) or None,
             bytes_from_requestor=record.bytes_from_requestor,
             bytes_from_acceptor=record.bytes_from_acceptor,
             duration=round(ending.duration, 3),
             outcome=ending.outcome,
+            unanswered=requests_in_words(ending.unanswered, record.started + ending.duration) or None,
             session=record.session or None,
         )
 
@@ -240,8 +243,20 @@ def _is_credential(item: UserItem) -> bool:
     return isinstance(item, UserIdentityRequest) and (item.identity_type != 1 or bool(item.secondary_field))
 
 
-def _services(counts: Sequence[ServiceCount]) -> Iterator[str]:
-    """`C-STORE 20 (success 20), 10485760 bytes`."""
+def requests_in_words(requests: Sequence[RequestInProgress], now: float) -> str:
+    """Return requests without a response: `C-STORE 7 of 512 bytes, 31.2 s ago; C-STORE 8, 0.1 s under way`."""
+    words = []
+    for request in requests[:MOST_REQUESTS]:
+        size = f" of {request.data_set_length} bytes" if request.data_set_length else ""
+        age = f"{now - request.since:.1f} s ago" if request.is_whole else f"{now - request.begun:.1f} s under way"
+        words.append(f"{request.service} {request.message_id}{size}, {age}")
+    if len(requests) > MOST_REQUESTS:
+        words.append(f"{len(requests) - MOST_REQUESTS} more")
+    return "; ".join(words)
+
+
+def services_in_words(counts: Sequence[ServiceCount]) -> Iterator[str]:
+    """Return for each service a few words: `C-STORE 20 (success 20), 10485760 bytes`."""
     for count in counts:
         requests = count.requests_from_requestor + count.requests_from_acceptor
         statuses = ", ".join(f"{kind.value} {number}" for kind, number in count.responses.items() if number)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LONGEST_VALUE: Final = 1000
 _DEEPEST_VALUE: Final = 4
-_LIBRARIES: Final = ("asyncio", "nats")
+_LIBRARIES: Final = ("asyncio", "nats", "urllib3")
 _FIRST: Final = ("timestamp", "level", "event")
 _OWN_TEXT: Final = frozenset({"event", "level", "timestamp", "logger", "exception", "stack"})
 """Keys whose text is written by a program, of any length and with any number of lines."""

@@ -121,7 +121,7 @@ class AcceptorRelay(Relay):
     def _ask(self, asked: AskedFor, raw: bytes, now: float) -> None:
         """Opens a session and sends the A-ASSOCIATE-RQ through it."""
         self._admit()
-        info = {"called": asked.called, "calling": self.record.calling, "peer": self.record.peer}
+        info = {**self.record.carried, "called": asked.called, "calling": self.record.calling, "peer": self.record.peer}
         if asked.is_alias:
             info["alias"] = self.record.called
         session = self._tunnel.open_session(asked.channel, info, now)

@@ -1,16 +1,17 @@
 """What an observer is told of an association's way through the proxy: the one seam for logs, metrics and audit.
 
-An observer only listens: nothing it does changes what is relayed, and nothing here formats a line. `Observers` passes
-every call on to each of several; the relay knows one `Observer`.
+An observer only listens: nothing it does changes what is relayed, and nothing here formats a line. All that it may send
+is a word to the other proxy's observers, in `AssociationRecord.carried`. `Observers` passes every call on to each of
+several; the relay knows one `Observer`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from dimse_proxy.dimse.contents import ContentSeen
-from dimse_proxy.dimse.tracking import MessageSeen, ServiceCount
+from dimse_proxy.dimse.tracking import MessageSeen, RequestInProgress, ServiceCount
 from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest, ContextResult
 
 
@@ -53,6 +54,12 @@ class AssociationRecord:
     bytes_from_acceptor: int = 0
     operations_refused: dict[str, int] = field(default_factory=dict)
     """Requests that this proxy swallowed and answered by itself, by service: `C-STORE`."""
+    in_progress: Callable[[], tuple[RequestInProgress, ...]] = tuple
+    """Returns the requests without a final response, the oldest first; none of an association that is over."""
+    carried: dict[str, str] = field(default_factory=dict)
+    """What goes to the other proxy with the open of the session. At the acceptor side an observer may put in, when the
+    association is requested, a short text for its like at the requestor side, which finds it here: names that nobody
+    knows are passed over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +114,8 @@ class Ending:
     services: tuple[ServiceCount, ...]
     duration: float
     """Seconds since the association was asked for."""
+    unanswered: tuple[RequestInProgress, ...] = ()
+    """Requests that were under way."""
 
 
 class Observer(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from dimse_proxy.dimse.contents import ContentReader, DataSetBegins, is_wanted
-from dimse_proxy.dimse.tracking import MessageTracker, ServiceCount, service_of
+from dimse_proxy.dimse.tracking import MessageTracker, RequestInProgress, ServiceCount, service_of
 from dimse_proxy.errors import RemoteProtocolError
 from dimse_proxy.proxy.aliases import command_rule
 from dimse_proxy.proxy.commands import CommandStage, OperationRefused
@@ -134,6 +134,10 @@ class Passage:
     def summary(self) -> tuple[ServiceCount, ...]:
         """What passed, by DIMSE service; messages that this proxy answered included."""
         return self._tracker.summary()
+
+    def unanswered(self) -> tuple[RequestInProgress, ...]:
+        """Requests that no final response has passed for."""
+        return self._tracker.in_progress()
 
     def _send(self, parts: Sequence[bytes | memoryview], now: float, *, from_end_point: bool) -> None:
         for part in parts:

@@ -415,6 +415,7 @@ class Relay(ABC):
             accept=accept,
             reads_contents=self._settings.reads_contents,
         )
+        self.record.in_progress = self._passage.unanswered
         if self._settings.idle_timeout:
             self._deadlines[Timer.IDLE] = now + self._settings.idle_timeout
         self._observer.association_accepted(self.record, accept, request, refused)
@@ -513,5 +514,7 @@ class Relay(ABC):
                     is_released=self._is_released,
                     services=() if self._passage is None else self._passage.summary(),
                     duration=now - self.record.started,
+                    unanswered=self.record.in_progress(),
                 ),
             )
+        self.record.in_progress = tuple

@@ -127,6 +127,7 @@ class Requestor:
                 called=session.info.get("called", ""),
                 channel=session.channel,
                 session=session.id_text,
+                carried=dict(session.info),
             ),
             end_point=leg,
             session=session,

@@ -82,12 +82,17 @@ def test_echo_and_its_response(wire: Wire) -> None:
 def test_store_is_complete_with_its_data_set(wire: Wire) -> None:
     assert wire.command(store_request(), 1.0, context_id=3) == ()
     assert wire.tracker.in_progress()[0].since == 1.0
+    assert not wire.tracker.in_progress()[0].is_whole
     (request,) = wire.data_set(5000, 4.0, context_id=3)
     assert request.data_set_length == 5000
     assert request.abstract_syntax == CT_STORAGE
     assert wire.tracker.in_progress()[0].since == 4.0
+    assert (wire.tracker.in_progress()[0].is_whole, request.request) == (True, None)
     (answer,) = wire.command(response(0x8001, 1, 0xB000), 4.5, context_id=3, from_requestor=False)
     assert answer.duration == 0.5
+    assert answer.request is not None
+    assert (answer.request.begun, answer.request.since, answer.request.data_set_length) == (1.0, 4.0, 5000)
+    assert answer.request.sop_class_uid == CT_STORAGE
     count = wire.service("C-STORE")
     assert count.responses == {StatusClass.WARNING: 1}
     assert count.data_set_bytes_from_requestor == 5000

@@ -4,7 +4,7 @@ import pytest
 import structlog
 
 from dimse_proxy.dimse.command_set import CommandSet
-from dimse_proxy.dimse.tracking import MessageTracker
+from dimse_proxy.dimse.tracking import MessageTracker, RequestInProgress
 from dimse_proxy.observability.association_log import AssociationLog, describe_message
 from dimse_proxy.proxy.hooks import AssociationRecord, EndCause, Ending, Refusal, Side, observers
 from dimse_proxy.upper_layer.codec import decode_pdu
@@ -80,6 +80,37 @@ def test_an_association_that_was_not_released_is_a_warning(lines: list[dict[str,
     observers([AssociationLog()]).association_ended(record(), ending)
     assert lines[0]["level"] == "warning"
     assert lines[0]["services"] == "none"
+    assert lines[0]["unanswered"] is None
+
+
+def test_what_was_under_way_is_named(lines: list[dict[str, object]]) -> None:
+    started = record().started
+    requests = tuple(
+        RequestInProgress(
+            from_requestor=True,
+            context_id=1,
+            service="C-STORE",
+            message_id=number,
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+            begun=started + 1,
+            since=started + 1.5 if number % 2 else started + 1,
+            is_whole=number % 2 == 1,
+            data_set_length=512 if number % 2 else 0,
+        )
+        for number in range(1, 9)
+    )
+    ending = Ending(
+        cause=EndCause.TUNNEL,
+        outcome="session failed",
+        is_released=False,
+        services=(),
+        duration=11.0,
+        unanswered=requests,
+    )
+    observers([AssociationLog()]).association_ended(record(), ending)
+    text = str(lines[0]["unanswered"])
+    assert text.startswith("C-STORE 1 of 512 bytes, 9.5 s ago; C-STORE 2, 10.0 s under way; ")
+    assert text.endswith("; 3 more")
 
 
 def test_one_line_for_a_refusal_with_its_reason(lines: list[dict[str, object]]) -> None:

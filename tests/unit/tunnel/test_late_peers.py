@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from dimse_proxy.tunnel import Message, TunnelSettings
+from dimse_proxy.tunnel.hello import decode_hello, encode_hello
 from dimse_proxy.tunnel.peer import PeerState
 from tests.unit.tunnel.network import Network, Node, open_session, pair
 
@@ -76,7 +78,9 @@ def test_data_in_front_of_the_hello_is_a_sign_of_life() -> None:
 def test_a_version_that_does_not_tell_its_interval_has_the_longer_time() -> None:
     network, a, _ = pair()
     network.nodes.pop()
-    a.tunnel.receive_message("DIMSE.A.B.hello", old_hello(), network.now)
+    untold = encode_hello(replace(decode_hello(old_hello(interval=750)), interval=None))
+    assert b"interval" not in untold
+    a.tunnel.receive_message("DIMSE.A.B.hello", untold, network.now)
     late = is_late(network, a)
     network.run(9.9)
     assert not late()
