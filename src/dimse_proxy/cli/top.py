@@ -16,7 +16,7 @@ from rich.text import Text
 
 from dimse_proxy.config.settings import load_settings
 from dimse_proxy.errors import ConfigError
-from dimse_proxy.observability.page.words import in_bytes, in_seconds
+from dimse_proxy.observability.page.words import in_bytes, in_seconds, under_way
 
 INTERVAL: Final = 1.0
 PATIENCE: Final = 3.0
@@ -156,10 +156,11 @@ def _table(title: str, *columns: str) -> Table:
 
 def _ends(item: Any) -> tuple[Text | str, ...]:
     services = ", ".join(f"{service} {count}" for service, count in item["services"].items())
+    now = under_way(item) if item.get("in_progress") else ""
     return (
         Text(f"{item['calling']} {item['peer']}"),
         Text(f"{item['called']} {item['target']}"),
-        services,
+        Text("; ".join(filter(None, (services, now)))),
         in_bytes(item["bytes_out"]),
         in_bytes(item["bytes_in"]),
     )

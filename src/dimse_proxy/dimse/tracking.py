@@ -41,6 +41,8 @@ class RequestInProgress:
     """It has passed as a whole, so the other end can answer."""
     data_set_length: int = 0
     """Bytes, once it has passed as a whole."""
+    heard: float | None = None
+    """When the last pending response passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +229,9 @@ class MessageTracker:
             answered = self._outstanding.get(key)
             if answered is not None:
                 duration = now - answered.since
-                if _class_of(command) is not StatusClass.PENDING:
+                if _class_of(command) is StatusClass.PENDING:
+                    self._outstanding[key] = replace(answered, heard=now)
+                else:
                     del self._outstanding[key]
         else:
             key = (from_requestor, command.message_id)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from dimse_proxy.observability.exposition import NatsNumbers, TunnelNumbers
 from dimse_proxy.observability.health import Health, is_heard, is_usable
 from dimse_proxy.observability.state import BIN_SECONDS, Ended, Live, LiveState, bytes_out_and_in
-from dimse_proxy.proxy.hooks import Side
+from dimse_proxy.proxy.hooks import AssociationRecord, Side
 from dimse_proxy.proxy.routes import ANY, Routes
 
 Json = dict[str, Any]
@@ -213,6 +213,23 @@ class Snapshot:
             "state": "open" if record.established is not None else "asking",
             "rate": live.rate,
             "age": max(0.0, self._clock() - record.started),
+            "in_progress": self._in_progress(record),
+        }
+
+    def _in_progress(self, record: AssociationRecord) -> Json | None:
+        """Return the oldest request without a final response, and who is waited for; None without one."""
+        requests = record.in_progress()
+        if not requests:
+            return None
+        oldest = requests[0]
+        is_from_end_point = oldest.from_requestor is (record.side is Side.ACCEPTOR)
+        return {
+            "requests": len(requests),
+            "service": oldest.service,
+            "message_id": oldest.message_id,
+            "whole": oldest.is_whole,
+            "seconds": max(0.0, self._clock() - max(oldest.since, oldest.heard or oldest.since)),
+            "waits_for": "other side" if is_from_end_point else "end point",
         }
 
     def _ended(self, ended: Ended) -> Json:
@@ -220,6 +237,7 @@ class Snapshot:
             **_described(ended.live),
             "ended": ended.at,
             "duration": ended.duration,
+            "unanswered": ended.unanswered,
             "outcome": ended.outcome,
             "cause": ended.cause,
             "code": ended.code,

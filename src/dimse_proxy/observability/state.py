@@ -11,6 +11,7 @@ from typing import Final
 
 from dimse_proxy.dimse.status import StatusClass, status_class
 from dimse_proxy.dimse.tracking import MessageSeen
+from dimse_proxy.observability.association_log import requests_in_words
 from dimse_proxy.observability.counts import IN, OUT
 from dimse_proxy.observability.listener import Listener
 from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal, Side
@@ -57,6 +58,8 @@ class Ended:
     code: str
     """Of a refused one the proxy's own code; else empty."""
     duration: float
+    unanswered: str = ""
+    """Requests that were under way, in words."""
 
 
 class Throughput:
@@ -162,7 +165,13 @@ class LiveState(Listener):
     def association_ended(self, record: AssociationRecord, ending: Ending) -> None:
         """One more of the last ones."""
         live = self._begin(record)
-        self._end(live, outcome=ending.outcome, cause=str(ending.cause), duration=ending.duration)
+        self._end(
+            live,
+            outcome=ending.outcome,
+            cause=str(ending.cause),
+            duration=ending.duration,
+            unanswered=requests_in_words(ending.unanswered, record.started + ending.duration),
+        )
 
     # Inside.
 
@@ -173,7 +182,9 @@ class LiveState(Listener):
             live = self.live[id(record)] = Live(number=self._last_number, record=record)
         return live
 
-    def _end(self, live: Live, *, outcome: str, cause: str, duration: float, code: str = "") -> None:
+    def _end(
+        self, live: Live, *, outcome: str, cause: str, duration: float, code: str = "", unanswered: str = ""
+    ) -> None:
         del self.live[id(live.record)]
         self.ended.append(
             Ended(
@@ -183,6 +194,7 @@ class LiveState(Listener):
                 cause=cause,
                 code=code,
                 duration=duration,
+                unanswered=unanswered,
             )
         )
 

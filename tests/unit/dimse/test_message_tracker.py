@@ -114,6 +114,7 @@ def test_pending_responses_leave_the_request_in_progress(wire: Wire) -> None:
     for now in (1.0, 2.0):
         (pending,) = wire.command(response(0x8021, 7, 0xFF00), now, context_id=5, from_requestor=False)
         assert pending.duration == now
+        assert [request.heard for request in wire.tracker.in_progress()] == [now]
     assert [request.message_id for request in wire.tracker.in_progress()] == [7]
     wire.command(response(0x8021, 7, 0xFE00), 3.0, context_id=5, from_requestor=False)
     assert wire.tracker.in_progress() == ()

@@ -1,8 +1,10 @@
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dimse_proxy.dimse.tracking import RequestInProgress
 from dimse_proxy.observability.page import CONTENT_SECURITY_POLICY, MOST_LIVE, Page
 from dimse_proxy.observability.page.graph import throughput_graph
 from dimse_proxy.observability.page.words import in_bytes, in_seconds, in_time
@@ -54,6 +56,25 @@ def test_the_page_shows_how_things_are() -> None:
     assert "the server is gone" in pieces["alert"]
     assert ">not connected<" in pieces["parts"]
     assert "nobody is heard" in pieces["parts"]
+
+
+def test_what_is_and_was_under_way_is_named() -> None:
+    stage = Stage()
+    request = RequestInProgress(
+        from_requestor=True,
+        context_id=1,
+        service="C-STORE",
+        message_id=7,
+        sop_class_uid="",
+        begun=60.0,
+        since=70.0,
+        is_whole=True,
+    )
+    asked = stage.ask(in_progress=lambda: (request,))
+    page = Page(stage.snapshot)
+    assert "no answer to C-STORE 7 from the other side for 30.0 s" in page.pieces()["live"]
+    stage.end(asked, replace(ending(EndCause.END_POINT_LOST, duration=5.0), unanswered=(request,)))
+    assert "unanswered: C-STORE 7, 35.0 s ago" in page.pieces()["ended"]
 
 
 def test_a_proxy_without_target_says_so() -> None:

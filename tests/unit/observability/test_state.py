@@ -1,3 +1,9 @@
+from dataclasses import replace
+
+import pytest
+
+from dimse_proxy.dimse.tracking import RequestInProgress
+from dimse_proxy.observability.page.words import under_way
 from dimse_proxy.observability.state import BINS, MOST_ENDED
 from dimse_proxy.proxy.hooks import EndCause, Side
 from tests.unit.observability.watching import STORE_RQ, STORE_RSP, Stage, ending, message, record, refusal
@@ -47,6 +53,53 @@ def test_how_it_ended() -> None:
     assert (second["cause"], second["code"], second["duration"]) == ("refused", "limit", 3.0)
     assert second["outcome"] == "refused: full (result 2, source 3, reason 2)"
     assert third["code"] == "no-target"
+
+
+def under_way_since(stage: Stage, side: Side, *, is_whole: bool, from_requestor: bool = True) -> dict[str, object]:
+    request = RequestInProgress(
+        from_requestor=from_requestor,
+        context_id=1,
+        service="C-STORE",
+        message_id=7,
+        sop_class_uid="",
+        begun=100.0,
+        since=104.0 if is_whole else 100.0,
+        is_whole=is_whole,
+    )
+    asked = stage.ask(side=side, target="PACS@pacs:104", in_progress=lambda: (request, request))
+    (live,) = stage.snapshot.live()
+    stage.end(asked, replace(ending(EndCause.TUNNEL), unanswered=(request,)))
+    return live
+
+
+@pytest.mark.parametrize(
+    ("side", "from_requestor", "who"),
+    [
+        (Side.ACCEPTOR, True, "the other side"),
+        (Side.ACCEPTOR, False, "CT1"),
+        (Side.REQUESTOR, True, "PACS@pacs:104"),
+        (Side.REQUESTOR, False, "the other side"),
+    ],
+)
+def test_what_is_under_way_and_who_is_waited_for(side: Side, from_requestor: bool, who: str) -> None:
+    stage = Stage(now=105.0)
+    live = under_way_since(stage, side, is_whole=True, from_requestor=from_requestor)
+    assert live["in_progress"] == {
+        "requests": 2,
+        "service": "C-STORE",
+        "message_id": 7,
+        "whole": True,
+        "seconds": 1.0,
+        "waits_for": "other side" if who == "the other side" else "end point",
+    }
+    assert under_way(live) == ""
+    stage.now = 110.0
+    live = under_way_since(stage, side, is_whole=True, from_requestor=from_requestor)
+    assert under_way(live) == f"no answer to C-STORE 7 from {who} for 6.0 s"
+    assert under_way(under_way_since(stage, side, is_whole=False)) == "C-STORE under way"
+    assert stage.snapshot.ended()[0]["unanswered"] == "C-STORE 7, 2.0 s under way"
+    stage.ask()
+    assert under_way(stage.snapshot.live()[0]) == ""
 
 
 def test_fifteen_minutes_of_throughput() -> None:

@@ -13,7 +13,7 @@ from string import Template
 from typing import Any, Final
 
 from dimse_proxy.observability.page.graph import throughput_graph
-from dimse_proxy.observability.page.words import in_bytes, in_seconds, in_time
+from dimse_proxy.observability.page.words import in_bytes, in_seconds, in_time, under_way
 from dimse_proxy.observability.snapshot import Json, Snapshot
 
 MOST_LIVE: Final = 200
@@ -202,7 +202,11 @@ def _services(item: Json) -> str:
     words = [f"{service} {count}" for service, count in item["services"].items()]
     trouble = [f"{item['failures']} failed"] if item["failures"] else []
     trouble += [f"{service} {count} not allowed" for service, count in item["operations_refused"].items()]
-    small = f"<small>{escape(', '.join(trouble))}</small>" if trouble else ""
+    if "in_progress" in item and (now := under_way(item)):
+        trouble.append(now)
+    if item.get("unanswered"):
+        trouble.append(f"unanswered: {item['unanswered']}")
+    small = f"<small>{escape('; '.join(trouble))}</small>" if trouble else ""
     return escape(", ".join(words)) + small
 
 

@@ -1,7 +1,11 @@
 """Numbers as people read them: bytes, seconds, times. Used by the page and by `dimse-proxy top`."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+
+NOTABLE_WAIT: Final = 2.0
+"""Seconds of waiting for a response that are worth a word."""
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
@@ -29,6 +33,20 @@ def in_seconds(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def under_way(live: Mapping[str, Any]) -> str:
+    """Return what a live association of the API does right now: `C-STORE under way`, and whom it waits for if long."""
+    request = live["in_progress"]
+    if request is None:
+        return ""
+    if not request["whole"]:
+        return f"{request['service']} under way"
+    if request["seconds"] < NOTABLE_WAIT:
+        return ""
+    end_point = live["calling"] if live["side"] == "acceptor" else live["target"]
+    who = end_point if request["waits_for"] == "end point" else "the other side"
+    return f"no answer to {request['service']} {request['message_id']} from {who} for {in_seconds(request['seconds'])}"
 
 
 def in_time(moment: datetime) -> str:
