@@ -1,6 +1,7 @@
 """A pair with HTTP on both sides, a nats-server of its own, and what is read over HTTP."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -45,6 +46,17 @@ class Http:
         """Sample -> value, the labels as Prometheus writes them."""
         lines = [line for line in self.read("/metrics")[1].splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def summed(metrics: dict[str, float], name: str, **labels: str) -> int:
+    """All samples of a metric with these labels."""
+    total = 0.0
+    for sample, value in metrics.items():
+        if re.fullmatch(rf"dimse_proxy_{name}(\{{.*\}})?", sample) and all(
+            f'{label}="{text}"' in sample for label, text in labels.items()
+        ):
+            total += value
+    return int(total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

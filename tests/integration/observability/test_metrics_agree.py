@@ -1,14 +1,10 @@
 """The metrics of both proxies against what the SCUs and the SCP counted themselves, after a mixed load with faults."""
 
-import contextlib
-import re
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 from pynetdicom import evt
@@ -17,26 +13,13 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from tests.integration.conftest import PairFactory
-from tests.integration.observability.conftest import Http, Watched
+from tests.integration.observability.conftest import Http, Watched, summed
 from tests.integration.peers import dicom_files
 from tests.integration.peers.bulk import BulkScp, BulkScu
-from tests.integration.peers.pair import Target
 from tests.integration.peers.pynetdicom_peers import Scp, offers, request, store_raw
-from tests.integration.peers.waiting import free_port, wait_until
+from tests.integration.peers.waiting import wait_until
 
 ROUNDS = 6
-
-
-def summed(metrics: dict[str, float], name: str, **labels: str) -> int:
-    """All samples of a metric with these labels."""
-    total = 0.0
-    for sample, value in metrics.items():
-        if re.fullmatch(rf"dimse_proxy_{name}(\{{.*\}})?", sample) and all(
-            f'{label}="{text}"' in sample for label, text in labels.items()
-        ):
-            total += value
-    return int(total)
 
 
 class Ledger:
@@ -161,28 +144,3 @@ def test_both_sides_count_the_same_bytes(watched: Watched) -> None:
         carried = summed(a, "p_data_bytes_total", direction="out")
         assert sent.length < carried < sent.length * 1.001 + 1000
         assert summed(b, "p_data_bytes_total", direction="in") == carried
-
-
-@pytest.mark.slow
-@pytest.mark.alone
-def test_scraping_once_a_second_costs_less_than_one_percent(
-    make_pair: PairFactory, record_property: Callable[[str, object], None]
-) -> None:
-    """What a scrape takes of the processor, with 100 associations: less than 1 % of a second."""
-    port = free_port()
-    pair = make_pair(target_b=Target(port=free_port()), env_a={"DIMSE_HTTP_PORT": str(port)})
-    assert pair.target_b is not None
-    http = Http(port=port)
-    with BulkScp(pair.target_b.port, maximum_length=65536), contextlib.ExitStack() as stack:
-        for _ in range(100):
-            stack.enter_context(BulkScu(pair.a.port)).echo()
-        idle_before = pair.a.process.cpu_seconds()
-        time.sleep(5)
-        idle = (pair.a.process.cpu_seconds() - idle_before) / 5
-        before, begin = pair.a.process.cpu_seconds(), time.monotonic()
-        for _ in range(300):
-            http.read("/metrics")
-        elapsed = time.monotonic() - begin
-        a_scrape = (pair.a.process.cpu_seconds() - before - idle * elapsed) / 300
-    assert a_scrape < 0.01, f"a scrape takes {a_scrape * 1000:.2f} ms of the processor"
-    record_property("milliseconds of the processor for a scrape", round(a_scrape * 1000, 2))
