@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ from tests.integration.peers.nats import NatsServer
 from tests.integration.peers.orthanc import Orthanc
 from tests.integration.peers.plain_scu import PlainScu
 from tests.integration.peers.pynetdicom_peers import Scp, offers
-from tests.integration.peers.waiting import free_port
+from tests.integration.peers.waiting import LOOPBACK, free_port
 
 ASKERS: Final = {"ASKER1": "ALIAS_ONE_IS_16C", "ASKER_NUMBER_TWO": "AL2"}
 """Asker to alias."""
@@ -42,6 +42,7 @@ STUDIES: Final = 4
 class Arrival:
     """One sub-operation, as the workstations saw it."""
 
+    port: int
     called: str
     originator: str
     message_id: int
@@ -51,14 +52,15 @@ class Arrival:
 
 @dataclass(slots=True)
 class Workstations:
-    """Both askers' storage SCP; the called AE title tells them apart."""
+    """Both askers' storage SCP, at one port or two; the called AE title tells them apart."""
 
     arrivals: Counter[Arrival] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def store(self, event: Event) -> int:
+    def store(self, event: Event, port: int) -> int:
         request: Any = event.request
         arrival = Arrival(
+            port,
             str(event.assoc.requestor.primitive.called_ae_title).strip(),  # type: ignore[union-attr]
             str(request.MoveOriginatorApplicationEntityTitle).strip(),
             int(request.MoveOriginatorMessageID),
@@ -70,9 +72,10 @@ class Workstations:
         return 0x0000
 
     def scp(self, port: int) -> Scp:
-        return Scp(port, offers(CTImageStorage), [(evt.EVT_C_STORE, self.store)], ae="WORKSTATIONS")
+        return Scp(port, offers(CTImageStorage), [(evt.EVT_C_STORE, self.store, [port])], ae="WORKSTATIONS")
 
 
+Settings = Mapping[str, str]
 Studies = Mapping[str, list[list[DicomFile]]]
 """Asker to its studies, each a list of objects."""
 
@@ -146,13 +149,46 @@ def move_all(port: int) -> list[str]:
         return [problem for each in moves if (problem := each.result()) is not None]
 
 
-def expected(studies: Studies) -> Counter[Arrival]:
+def expected(studies: Studies, ports: Mapping[str, int]) -> Counter[Arrival]:
     return Counter(
-        Arrival(asker, asker, message_id, file.sop_instance, file.digest())
+        Arrival(ports[asker], asker, asker, message_id, file.sop_instance, file.digest())
         for asker in ASKERS
         for message_id in range(1, MOVES // 2 + 1)
         for file in studies[asker][message_id % STUDIES]
     )
+
+
+def by_variables(_folder: Path, pacs_port: int, workstations: Mapping[str, int]) -> tuple[Settings, Settings]:
+    """One target in the cloud: both askers are behind one address."""
+    target = {"DIMSE_TARGET_HOST": LOOPBACK, "DIMSE_CALLING_AE": "original"}
+    hospital = {
+        **target,
+        "DIMSE_AE": "CLOUD",
+        "DIMSE_MOVE_ALIASES": ",".join(f"{asker}={alias}" for asker, alias in ASKERS.items()),
+        "DIMSE_TARGET_AE": "TARGET",
+        "DIMSE_TARGET_PORT": str(pacs_port),
+    }
+    (port,) = set(workstations.values())
+    cloud = {**target, "DIMSE_AE": "PACS", "DIMSE_TARGET_AE": "WORKSTATIONS", "DIMSE_TARGET_PORT": str(port)}
+    return hospital, cloud
+
+
+def by_routes(folder: Path, pacs_port: int, workstations: Mapping[str, int]) -> tuple[Settings, Settings]:
+    """A target for each asker, at an address of its own."""
+    aliases = [f'[[move_alias]]\nasker = "{asker}"\nalias = "{alias}"\n' for asker, alias in ASKERS.items()]
+    pacs = f'[[target]]\nasked_for = "PACS"\nae = "TARGET"\nhosts = "{LOOPBACK}:{pacs_port}"\ncalling = "alias"\n'
+    (folder / "hospital.toml").write_text("\n".join([pacs, *aliases]))
+    targets = [
+        f'[[target]]\nasked_for = "{asker}"\nhosts = "{LOOPBACK}:{port}"\n' for asker, port in workstations.items()
+    ]
+    (folder / "cloud.toml").write_text("\n".join(['[[local]]\ncalled = "PACS"\n', *targets]))
+    return (
+        {"DIMSE_ROUTES_FILE": str(folder / "hospital.toml")},
+        {"DIMSE_ROUTES_FILE": str(folder / "cloud.toml")},
+    )
+
+
+WAYS: Final = {"orthanc": by_routes, "dcmqrscp": by_variables}
 
 
 @pytest.mark.slow
@@ -161,39 +197,29 @@ def expected(studies: Studies) -> Counter[Arrival]:
 def test_two_askers_and_two_instances_a_side(
     nats_server: NatsServer, tmp_path: Path, studies: Studies, pacs: str
 ) -> None:
-    pacs_port, workstations_port = free_port(), free_port()
-    aliases = ",".join(f"{asker}={alias}" for asker, alias in ASKERS.items())
-    target = {"DIMSE_TARGET_HOST": "127.0.0.1", "DIMSE_CALLING_AE": "original"}
-    hospital = {
-        **target,
-        "DIMSE_AE": "CLOUD",
-        "DIMSE_MOVE_ALIASES": aliases,
-        "DIMSE_TARGET_AE": "TARGET",
-        "DIMSE_TARGET_PORT": str(pacs_port),
-    }
-    cloud = {
-        **target,
-        "DIMSE_AE": "PACS",
-        "DIMSE_TARGET_AE": "WORKSTATIONS",
-        "DIMSE_TARGET_PORT": str(workstations_port),
-    }
+    way = WAYS[pacs]
+    pacs_port = free_port()
+    ports = {asker: free_port() for asker in ASKERS} if way is by_routes else dict.fromkeys(ASKERS, free_port())
     workstations = Workstations()
-    with Sites(nats_server.url, tmp_path, hospital, cloud) as sites:
+    with ExitStack() as stack:
+        sites = stack.enter_context(Sites(nats_server.url, tmp_path, *way(tmp_path, pacs_port, ports)))
+        for port in set(ports.values()):
+            stack.enter_context(workstations.scp(port))
         peers = dict.fromkeys(ASKERS.values(), sites.hospital.port)
-        with workstations.scp(workstations_port), PACS[pacs](pacs_port, tmp_path / "pacs", peers, studies):
-            begun = time.monotonic()
-            problems = move_all(sites.cloud.port)
-            seconds = time.monotonic() - begun
+        stack.enter_context(PACS[pacs](pacs_port, tmp_path / "pacs", peers, studies))
+        begun = time.monotonic()
+        problems = move_all(sites.cloud.port)
+        seconds = time.monotonic() - begun
         shares = {
             "asked": sites.cloud.associations("acceptor"),
             "at the PACS": sites.hospital.associations("requestor"),
             "sub-operations from": sites.hospital.associations("acceptor"),
             "to": sites.cloud.associations("requestor"),
         }
-    wanted = expected(studies)
+    wanted = expected(studies, ports)
     say(
-        f"{pacs}: {MOVES} C-MOVEs of two askers, {AT_ONCE * len(ASKERS)} at once, in {seconds:.1f} s: "
-        f"{sum(wanted.values())} objects expected, {sum(workstations.arrivals.values())} arrived, "
+        f"{pacs}, {way.__name__.replace('_', ' ')}: {MOVES} C-MOVEs of two askers, {AT_ONCE * len(ASKERS)} at once, "
+        f"in {seconds:.1f} s: {sum(wanted.values())} objects expected, {sum(workstations.arrivals.values())} arrived, "
         f"{sum((wanted - workstations.arrivals).values())} missing, "
         f"{sum((workstations.arrivals - wanted).values())} astray or doubled; associations {shares}"
     )

@@ -19,7 +19,7 @@ from tests.integration.peers.processes import ChildProcess
 from tests.integration.peers.waiting import free_port, listens, wait_until
 
 ROOT: Final = Path(__file__).parents[3]
-DOCUMENTED: Final = re.compile(r"(?<![\d.])(4222|4242|4243|8042|8081|8082|8083|1111[2-9])(?!\d)")
+DOCUMENTED: Final = re.compile(r"(?<![\d.])(4222|4242|4243|4244|8042|8081|8082|8083|1111[2-9])(?!\d)")
 """Every port that an example names."""
 NATS_PORT: Final = 4222
 FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -41,7 +41,8 @@ class Example(AbstractContextManager["Example"]):
         self.folder: Final = folder
         self.proxies: Final[dict[str, Proxy]] = {}
         self._ports: Final[dict[int, int]] = {} if nats_port is None else {NATS_PORT: nats_port}
-        self._root: Final = f"E{uuid.uuid4().hex[:12]}"
+        # On a server that others use, too.
+        self._root: Final = {} if nats_port is None else {"DIMSE_NATS_SUBJECT_ROOT": f"E{uuid.uuid4().hex[:12]}"}
         self._background: Final[list[ChildProcess]] = []
         self._stack: Final = ExitStack()
 
@@ -67,7 +68,10 @@ class Example(AbstractContextManager["Example"]):
     def command(self, text: str) -> str:
         """A command of the README for this run's shell."""
         for path in self.source.iterdir():
-            if path.suffix in (".json", ".cfg") and (name := f"examples/{self.source.name}/{path.name}") in text:
+            if (
+                path.suffix in (".json", ".cfg", ".conf")
+                and (name := f"examples/{self.source.name}/{path.name}") in text
+            ):
                 text = text.replace(name, str(self.copy(path.name)))
         return self.renumbered(text).replace(".venv/bin/", f"{Path(sys.executable).parent}/")
 
@@ -94,22 +98,28 @@ class Example(AbstractContextManager["Example"]):
         return proxy
 
     def _overrides(self, env_file: Path) -> dict[str, str]:
-        """The variables of an env file that name a documented port, with the one of this run."""
+        """The variables of an env file that name a documented port or folder, with those of this run."""
         found = dict(re.findall(r"^(DIMSE_\w+)=(.*)$", env_file.read_text(), re.MULTILINE))
-        ports = {name: self.renumbered(value) for name, value in found.items() if DOCUMENTED.search(value)}
+        changed = {name: new for name, value in found.items() if (new := self.renumbered(value)) != value}
+        if routes := found.get("DIMSE_ROUTES_FILE"):
+            changed["DIMSE_ROUTES_FILE"] = str(self.copy(Path(routes).name))
         return {
-            **ports,
-            "DIMSE_NATS_SUBJECT_ROOT": self._root,
+            **changed,
+            **self._root,
             "DIMSE_HTTP_PORT": "",
             "DIMSE_LOG_FORMAT": "json",
             "DIMSE_GRACE_TIMEOUTSECONDS": str(GRACE_SECONDS),
         }
 
+    def _environment(self, text: str) -> dict[str, str]:
+        """What overrides the env file that a command names, if it names one."""
+        match = re.search(rf"--env-file examples/{self.source.name}/(\w+\.env)", text)
+        return {} if match is None else self._overrides(self.source / match[1])
+
     def background(self, text: str, *, ready: Sequence[int] = ()) -> ChildProcess:
         """Starts a command of the README and returns once each documented port of `ready` is listened on."""
-        words = self.command(text).split()
-        name = f"{len(self._background)}-{Path(words[0]).name}"
-        process = ChildProcess(name, words, self.folder, env=ENVIRONMENT, cwd=ROOT)
+        words = ["bash", "-c", f"exec {self.command(text)}"]
+        process = ChildProcess(f"background-{len(self._background)}", words, self.folder, env=ENVIRONMENT, cwd=ROOT)
         self._background.append(process)
         self._stack.callback(process.kill)
         for documented in ready:
@@ -125,7 +135,7 @@ class Example(AbstractContextManager["Example"]):
             stderr=subprocess.STDOUT,
             timeout=seconds,
             cwd=ROOT,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **self._environment(text)},
             check=False,
         )
         return Result(code=done.returncode, output=done.stdout.decode(errors="replace"))

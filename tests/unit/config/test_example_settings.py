@@ -11,8 +11,11 @@ EXAMPLES: Final = Path(__file__).parents[3] / "examples"
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/*.env")), ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_no_problem_and_no_warning(path: Path) -> None:
-    reviewed = review_settings({}, path, {})
+def test_no_problem_and_no_warning(path: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("of this run")
+    names = [name for name in ("DIMSE_NATS_PASSWORD_FILE",) if f"\n{name}=" in path.read_text()]
+    reviewed = review_settings(dict.fromkeys(names, str(secret)), path, {})
     assert list(reviewed.problems) == []
     assert reviewed.variables.warnings == []
 
