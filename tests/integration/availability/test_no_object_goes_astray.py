@@ -20,8 +20,8 @@ from pynetdicom import evt
 from pynetdicom.events import Event
 
 from tests.chaos.faults import say
+from tests.integration.availability.balanced import BalancedSites
 from tests.integration.availability.scale import IS_LONG, MOVES
-from tests.integration.availability.sites import Sites
 from tests.integration.peers import dcmtk, dicom_files
 from tests.integration.peers.dicom_files import DicomFile
 from tests.integration.peers.nats import NatsServer
@@ -202,7 +202,7 @@ def test_two_askers_and_two_instances_a_side(
     ports = {asker: free_port() for asker in ASKERS} if way is by_routes else dict.fromkeys(ASKERS, free_port())
     workstations = Workstations()
     with ExitStack() as stack:
-        sites = stack.enter_context(Sites(nats_server.url, tmp_path, *way(tmp_path, pacs_port, ports)))
+        sites = stack.enter_context(BalancedSites(nats_server.url, tmp_path, *way(tmp_path, pacs_port, ports)))
         for port in set(ports.values()):
             stack.enter_context(workstations.scp(port))
         peers = dict.fromkeys(ASKERS.values(), sites.hospital.port)

@@ -22,7 +22,7 @@ COMMON: Final = {
 }
 
 
-class Site:
+class BalancedSite:
     """One side: its instances, and the address that all others know it by."""
 
     def __init__(self, channel: str, folder: Path, env: Mapping[str, str]) -> None:
@@ -68,7 +68,7 @@ class Site:
         self._stack.close()
 
 
-class Sites:
+class BalancedSites:
     """The hospital, with the PACS behind it, and the cloud."""
 
     def __init__(self, nats_url: str, folder: Path, hospital: Mapping[str, str], cloud: Mapping[str, str]) -> None:
@@ -76,9 +76,9 @@ class Sites:
         nats = {"DIMSE_NATS_URL": nats_url, "DIMSE_NATS_SUBJECT_ROOT": f"S{uuid.uuid4().hex[:12]}"}
         self._stack: Final = ExitStack()
         try:
-            self.hospital: Final = Site("A", folder, {**nats, **hospital})
+            self.hospital: Final = BalancedSite("A", folder, {**nats, **hospital})
             self._stack.callback(self.hospital.close)
-            self.cloud: Final = Site("B", folder, {**nats, **cloud})
+            self.cloud: Final = BalancedSite("B", folder, {**nats, **cloud})
             self._stack.callback(self.cloud.close)
             for site in (self.hospital, self.cloud):
                 site.wait_until_whole()
@@ -86,7 +86,7 @@ class Sites:
             self._stack.close()
             raise
 
-    def __enter__(self) -> "Sites":
+    def __enter__(self) -> "BalancedSites":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
