@@ -110,11 +110,11 @@ class Opening:
             self._fail(TunnelCode.OPEN_TIMEOUT, now)
         elif not self._context.is_connected:
             self._context.arm(self, self._deadline)
-        elif now < self._due(session.bound):
-            self._arm(session.bound)
+        elif now < self._due(session.bound, now):
+            self._arm(session.bound, now)
         else:
             session.bound.doubted_at = now
-            if self._attempts < settings.open_attempts and not self._may_be_dead(session.bound):
+            if self._attempts < settings.open_attempts and not self._may_be_dead(session.bound, now):
                 self._ask(now)
             else:
                 session.line.send(FrameType.CANCEL, 0)
@@ -126,25 +126,25 @@ class Opening:
         session = self._session
         assert session.bound is not None
         session.line.send(FrameType.OPEN, session.sender.sent, session.line.introduce(self._body))
-        self._arm(session.bound)
+        self._arm(session.bound, now)
 
-    def _due(self, peer: "PeerState") -> float:
+    def _due(self, peer: "PeerState", now: float) -> float:
         """When the instance has had its time; one that may be dead has little, but twice what the way takes."""
         settings = self._context.settings
-        if not self._may_be_dead(peer):
+        if not self._may_be_dead(peer, now):
             return self._asked_at + settings.open_retry
         round_trip = peer.pace.round_trip or 0.0
         return self._asked_at + min(max(settings.open_patience, 2 * round_trip), settings.open_retry)
 
-    def _may_be_dead(self, peer: "PeerState") -> bool:
+    def _may_be_dead(self, peer: "PeerState", now: float) -> bool:
         """Nothing was heard of it since it was asked, and there is another one, of which more is to be hoped for."""
         if peer.last_seen > self._asked_at:
             return False
-        other = self._presence.pick(self._session.channel, self._tried, self._session.id)
-        return other is not None and not other.is_doubted
+        other = self._presence.pick(self._session.channel, self._tried, self._session.id, now)
+        return other is not None and not other.may_be_dead(now)
 
-    def _arm(self, peer: "PeerState") -> None:
-        self._context.arm(self, min(self._due(peer), self._deadline))
+    def _arm(self, peer: "PeerState", now: float) -> None:
+        self._context.arm(self, min(self._due(peer, now), self._deadline))
 
     def _fail(self, code: TunnelCode, now: float) -> None:
         self._session.fail(code, f"no instance of channel {self.channel} takes the session: {code}", now)

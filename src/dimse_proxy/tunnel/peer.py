@@ -126,6 +126,10 @@ class PeerState:
         """It did not answer an open, and nothing was heard of it since."""
         return self.doubted_at > self.last_seen
 
+    def may_be_dead(self, now: float) -> bool:
+        """It did not answer an open, or its hello is late: others are asked before it."""
+        return self.is_doubted or now >= self.late_at
+
     @property
     def load(self) -> int:
         """Associations it has, as far as we know."""

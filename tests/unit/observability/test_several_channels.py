@@ -27,7 +27,7 @@ def hub(**changes: object) -> Routes:
 
 
 def ready(tunnel: TunnelDouble) -> Health:
-    health = Health(tunnel, hub)
+    health = Health(tunnel, hub, lambda: 102.0)
     health.is_listening = True
     health.nats_connected("nats", 1)
     return health
@@ -40,7 +40,8 @@ def test_one_site_is_enough_to_be_ready_and_the_others_are_told() -> None:
     assert health.peer_trouble() is None
     assert health.peer_troubles() == [
         "no proxy is present on channel S1",
-        "the proxy on channel S3 is not heard any more (b1)",
+        "no proxy on channel S3 has been heard for 3 s (the last was b1): "
+        "it has ended without a word, or cannot reach NATS",
     ]
 
 
