@@ -7,7 +7,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from tools.image import roots
 from tests.integration.peers import dcmtk, dicom_files
 from tests.integration.peers.nats import NatsServer
 from tests.integration.peers.processes import ChildProcess
-from tests.integration.peers.waiting import free_port, wait_until
+from tests.integration.peers.waiting import LOOPBACK, free_port, wait_until
 from tests.packaged.conftest import NAME
 from tests.packaged.systems import Side, run_inside, side
 
@@ -82,7 +82,7 @@ def test_what_was_packed_is_whole_and_the_system_has_no_python(installed: Instal
 
 def test_a_pair_stores_and_finds(installed: Installed, nats_server: NatsServer, tmp_path: Path) -> None:
     archive_port = free_port()
-    a, b = side("A", nats_server.url), side("B", nats_server.url, archive_port)
+    a, b = _audited(side("A", nats_server.url)), side("B", nats_server.url, archive_port)
     for one in (a, b):
         one.env_file(installed.root / "etc/dimse")
     with dcmtk.dcmqrscp(archive_port, tmp_path / "archive"):
@@ -98,6 +98,9 @@ def test_a_pair_stores_and_finds(installed: Installed, nats_server: NatsServer, 
     assert [end.returncode for end in ends] == [0, 0], ends
     assert installed.call("status", a).returncode == 3
     assert "error" not in installed.log(a).lower() + installed.log(b).lower()
+    trail = (installed.root / "tmp/audit.json").read_text()
+    assert trail.count('"csd-code":"110104"') == 5, "five patients"
+    assert (installed.root / "tmp/spool").is_dir()
 
 
 def test_it_is_ready_in_less_than_two_seconds(installed: Installed, nats_server: NatsServer) -> None:
@@ -112,6 +115,17 @@ def test_it_is_ready_in_less_than_two_seconds(installed: Installed, nats_server:
         took.append(time.monotonic() - started)
         assert installed.call("stop", one).returncode == 0
     assert min(took) < 2.0, took
+
+
+def _audited(one: Side) -> Side:
+    """With an audit trail: its spool and its XML need modules that nothing else needs."""
+    audit = {
+        "DIMSE_AUDIT_FILE": "/tmp/audit.json",  # noqa: S108 - of that system
+        "DIMSE_AUDIT_SYSLOG": f"udp://{LOOPBACK}:{free_port()}",
+        "DIMSE_AUDIT_SPOOL": "/tmp/spool",  # noqa: S108
+        "DIMSE_AUDIT_CONTENT": "true",
+    }
+    return replace(one, settings={**one.settings, **audit})
 
 
 def _appeared(installed: Installed, *sides: Side) -> None:

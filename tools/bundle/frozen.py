@@ -21,7 +21,7 @@ LIBRARIES: Final = "lib"
 LEFT_OUT: Final = (
     # What other programs do with Python.
     "_pytest", "distutils", "doctest", "ensurepip", "idlelib", "lib2to3", "pdb", "pip", "pkg_resources", "pydoc",
-    "pytest", "readline", "setuptools", "sqlite3", "tkinter", "turtle", "unittest", "venv", "xmlrpc",
+    "pytest", "readline", "setuptools", "tkinter", "turtle", "unittest", "venv", "xmlrpc",
     # Compressions and a source of UUIDs that nothing here uses, each with a library of its own.
     "_bz2", "_lzma", "_uuid", "bz2", "lzma",
     # It has a Python version of itself; this one would need libstdc++.
