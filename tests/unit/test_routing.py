@@ -183,6 +183,11 @@ def test_where_the_file_is(tmp_path: Path, name: str) -> None:
             ["F:1: the target would be called with this proxy's own AE title"],
         ),
         (
+            "# x\nchannels = ['CLOUD', 'S1']",
+            {"NATS_PEER_CHANNEL": "CLUOD"},
+            ["DIMSE_NATS_PEER_CHANNEL=CLUOD is not in the list of F:2; the nearest one there is CLOUD"],
+        ),
+        (
             "[[target]]\nasked_for = 'X'\nhosts = 'x'\ntls = true",
             {"TLS_VERIFY_HOSTNAME": "false"},
             ["F:1: TLS with DIMSE_TLS_VERIFY_HOSTNAME=false"],

@@ -15,6 +15,7 @@ from dimse_proxy.cli.routebook.answers import Json, answers_to, calling_describe
 from dimse_proxy.cli.routebook.registration import registration
 from dimse_proxy.config.contexts import load_both
 from dimse_proxy.config.settings import Settings, review_settings
+from dimse_proxy.config.values import check_ae_title, check_host
 from dimse_proxy.errors import ConfigError
 from dimse_proxy.proxy.callbacks import call_back_troubles
 from dimse_proxy.proxy.routes import ANY, Routes, Target
@@ -55,8 +56,7 @@ def run(
     reviewed = review_settings(environ, env_file)
     problems = list(reviewed.problems)
     routing = routing_of(reviewed, problems)
-    if calling is not None and called is None:
-        problems.append("--calling says who calls; --called is needed to say whom.")
+    problems += _mistyped(called=called, calling=calling, register=register, address=address, as_json=as_json)
     if problems or routing is None:
         raise ConfigError(problems)
     settings, routes = reviewed.settings, routing.table
@@ -79,6 +79,29 @@ def run(
     for warning in warnings:
         typer.echo(f"warning: {warning}.", err=True)
     return 0
+
+
+def _mistyped(
+    *, called: str | None, calling: str | None, register: bool, address: str | None, as_json: bool
+) -> Iterator[str]:
+    """What is wrong with the options, each by itself and together."""
+    for option, title in (("--called", called), ("--calling", calling)):
+        try:
+            if title is not None:
+                check_ae_title(title)
+        except ValueError as error:
+            yield f"{option}: {error}."
+    if calling is not None and called is None:
+        yield "--calling says who calls; --called is needed to say whom."
+    if register and (called is not None or as_json):
+        yield "--register writes Markdown about everything; --called and --json are for the answer without it."
+    if address is not None and not register:
+        yield "--address is for --register."
+    try:
+        if address is not None:
+            check_host(address)
+    except ValueError as error:
+        yield f"--address: {error}."
 
 
 # Everything.

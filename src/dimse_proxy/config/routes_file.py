@@ -3,6 +3,7 @@
 What it means together with the variables is in `routes_together`; the table that is made of both is `proxy.routes`.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -17,22 +18,24 @@ from dimse_proxy.config.problems import expectations, right_of, shown
 from dimse_proxy.config.sources import nearest
 from dimse_proxy.config.toml_lines import lines_of
 from dimse_proxy.config.values import (
-    ANY,
     AeTitle,
+    CallingAe,
     Channel,
     ChannelOrUnset,
     Count,
     Expects,
     FlagOrUnset,
     Seconds,
-    check_ae_title,
     check_host,
+    check_named_title,
 )
 from dimse_proxy.errors import ConfigError
 
 DEFAULT_PORT: Final = 11112
 """As of DIMSE_TARGET_PORT."""
 
+_RIGHT_HOSTS: Final = '"host", "host:port" or a list of them is right'
+_QUOTES: Final = "text stands in straight quotes, and true and false without any, in lower case"
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _TOML_LINE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _T = TypeVar("_T")
@@ -53,10 +56,10 @@ def _without_repetition(values: tuple[_T, ...]) -> tuple[_T, ...]:
     return values
 
 
-def _named(value: str) -> str:
-    title = check_ae_title(value)
-    if title == ANY:
-        raise ValueError("* is no AE title here: one title is right")
+def _without_comma(title: str) -> str:
+    """What other sites ask by is this proxy's own choice, so that DIMSE_AE's habit can be an error here."""
+    if "," in title:
+        raise ValueError(f'{title!r} has a comma: several stand in a list, ["ONE", "TWO"]')
     return title
 
 
@@ -67,16 +70,26 @@ def _host_and_port(value: object) -> tuple[str, int]:
     text = value.strip()
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")) or text.endswith("]"):
-        return check_host(text), DEFAULT_PORT
+        return _host(text), DEFAULT_PORT
     if not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
         raise ValueError(f"{port!r} is no port: a number from 1 to 65535 is right")
-    return check_host(host), int(port)
+    return _host(host), int(port)
 
 
-NamedTitle = Annotated[str, AfterValidator(_named), Expects("an AE title in quotes is right")]
-Title = Annotated[AeTitle, Expects("an AE title in quotes is right, or *")]
+def _host(text: str) -> str:
+    try:
+        return check_host(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a host name nor an address: {_RIGHT_HOSTS}") from None
+
+
+_RIGHT_TITLE: Final = Expects("one AE title in quotes is right")
+NamedTitle = Annotated[str, AfterValidator(check_named_title), _RIGHT_TITLE]
+NamedTitleOrUnset = Annotated[NamedTitle | None, _RIGHT_TITLE]
+CallingOrUnset = Annotated[CallingAe | None, Expects('"own", "original", "alias" or one AE title in quotes is right')]
+Title = Annotated[AeTitle, Expects("one AE title in quotes is right, or *")]
 Titles = Annotated[
-    tuple[AeTitle, ...],
+    tuple[Annotated[AeTitle, AfterValidator(_without_comma)], ...],
     BeforeValidator(_as_tuple),
     Field(min_length=1),
     AfterValidator(_without_repetition),
@@ -87,7 +100,7 @@ Hosts = Annotated[
     BeforeValidator(_as_tuple),
     Field(min_length=1),
     AfterValidator(_without_repetition),
-    Expects('"host", "host:port" or a list of them is right'),
+    Expects(_RIGHT_HOSTS),
 ]
 Channels = Annotated[
     tuple[Channel, ...],
@@ -113,7 +126,7 @@ class LocalEntry(_Table):
     """Called AE title, or `*`."""
     channel: ChannelOrUnset = None
     """Where that AE is; None: the only peer channel."""
-    ask_for: NamedTitle | None = None
+    ask_for: NamedTitleOrUnset = None
     """AE title to ask for there; None: the called one."""
 
 
@@ -127,9 +140,9 @@ class TargetEntry(_Table):
     """Host and port of each place where it is, in the order in which to try them."""
     channels: Channels = ()
     """That may ask for it; empty for every peer channel."""
-    ae: NamedTitle | None = None
+    ae: NamedTitleOrUnset = None
     """AE title to call; None: the one that was asked for."""
-    calling: NamedTitle | None = None
+    calling: CallingOrUnset = None
     """Calling AE title: `own`, `original`, `alias` or a title; None: DIMSE_CALLING_AE."""
     tls: FlagOrUnset = None
     """TLS; None: DIMSE_TARGET_TLS_ENABLED."""
@@ -246,7 +259,11 @@ def _no_toml(path: Path, text: str, error: str) -> str:
     found = _TOML_LINE.search(error)
     line = (found and found[1]) or len(text.splitlines()) or 1
     reason = error[: found.start()] if found else error
-    return f"{path}:{line}: this is no TOML: {reason[:1].lower()}{reason[1:]}."
+    says = [*text.splitlines(), ""][int(line) - 1].strip()
+    told = f"{shown(says)}: " if says else ""
+    is_bare = "=" in says and '"' not in says and "'" not in says
+    hint = f"; {_QUOTES}" if is_bare and reason.startswith(("Invalid value", "Expected newline")) else ""
+    return f"{path}:{line}: {told}this is no TOML: {reason[:1].lower()}{reason[1:]}{hint}."
 
 
 def _sentence(
@@ -262,11 +279,11 @@ def _sentence(
     name = table.NAME if table is RoutesContent else f"[[{table.NAME}]]"
     expected = expectations(table).get(key)
     if detail["type"] == "extra_forbidden":
-        known = nearest(key, table.model_fields)
-        return f"{place}: {key} is unknown in {name}; the nearest known name is {known}."
+        known = nearest(key.lower(), table.model_fields)
+        return f"{place}: {shown(key)} is unknown in {name}; the nearest known name is {known}."
     if detail["type"] == "missing":
         return f"{place}: {name} without {key}: {right_of(detail, expected)}"
-    return f"{place}: {key} = {shown(str(_at(values, way)))}: {right_of(detail, expected)}"
+    return f"{place}: {key} = {shown(_as_text(_at(values, way)))}: {right_of(detail, expected)}"
 
 
 def _at(values: Any, way: tuple[str | int, ...]) -> object:
@@ -280,6 +297,11 @@ def _at(values: Any, way: tuple[str | int, ...]) -> object:
             case _:
                 break
     return values
+
+
+def _as_text(value: object) -> str:
+    """As it may stand in the file: with its quotes, which may be what is wrong with it."""
+    return str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 # What points two ways.

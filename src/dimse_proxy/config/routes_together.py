@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dimse_proxy.config.contexts import ROUTES_FILE_NAME
 from dimse_proxy.config.secret_files import file_state
 from dimse_proxy.config.settings import Settings
+from dimse_proxy.config.sources import nearest
 from dimse_proxy.config.values import ANY
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def problems_together(settings: Settings, file: "RoutesFile | None") -> Iterator
     if channels.default is None:
         yield from _without_channel(settings, file, channels)
     if file is not None:
+        yield from _not_in_the_list(settings, file)
         yield from _own_channel(settings, file)
         yield from _every_title(settings, file)
         yield from _aliases(settings, file)
@@ -79,6 +81,15 @@ def _without_channel(settings: Settings, file: "RoutesFile | None", channels: Pe
     for index, alias in enumerate(file.content.move_alias):
         if alias.channel is None:
             yield f"{file.place('move_alias', index)}: [[move_alias]] without channel: {which}"
+
+
+def _not_in_the_list(settings: Settings, file: "RoutesFile") -> Iterator[str]:
+    chosen, channels = settings.nats_peer_channel, file.content.channels
+    if chosen is not None and channels and chosen not in channels:
+        yield (
+            f"DIMSE_NATS_PEER_CHANNEL={chosen} is not in the list of {file.place('channels')}; the nearest one there "
+            f"is {nearest(chosen, channels)}."
+        )
 
 
 def _own_channel(settings: Settings, file: "RoutesFile") -> Iterator[str]:

@@ -27,6 +27,7 @@ from dimse_proxy.config.values import (
     AssociateLength,
     AuditNameOrUnset,
     AuditTargets,
+    CallingAe,
     Channel,
     ChannelOrUnset,
     ClientAuthOrUnset,
@@ -75,7 +76,7 @@ class Settings(BaseModel):
     # The local network.
     local_ae_titles: AeTitles = Field(default=("INGESTION",), validation_alias="DIMSE_AE")
     """AE titles this proxy answers to; `*` for any. The first named one is its own."""
-    calling_ae: AeTitle = Field(default="own", validation_alias="DIMSE_CALLING_AE")
+    calling_ae: CallingAe = Field(default="own", validation_alias="DIMSE_CALLING_AE")
     """Calling AE title towards the target: `own`, `original` (the requestor's) or a title."""
     move_aliases: MoveAliases = Field(
         default_factory=lambda: MappingProxyType({}), validation_alias="DIMSE_MOVE_ALIASES"

@@ -7,6 +7,7 @@ name up in the network.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, TypeAlias
@@ -20,6 +21,9 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 ANY: Final = "*"
 """In a list of AE titles or addresses: all of them."""
+
+CALLING_WORDS: Final = ("own", "original", "alias")
+"""In place of a calling AE title: whose it is, as `proxy.routes` takes them."""
 
 OFF: Final = "off"
 """In place of a port: none."""
@@ -101,17 +105,45 @@ def check_ae_title(value: str) -> str:
     return title
 
 
+def check_calling_ae(value: str) -> str:
+    """Return `own`, `original`, `alias` or an AE title, which is not one of these words mistyped.
+
+    Else the PACS would be called by an AE named `orginal`, and would refuse it without a word about the reason.
+    """
+    title = check_named_title(value)
+    if title not in CALLING_WORDS and title.isalpha():
+        for word in get_close_matches(title.lower(), CALLING_WORDS, n=1, cutoff=0.8):
+            raise ValueError(
+                f"{title!r} is taken for a mistyped {word}: own, original, alias or another AE title is right"
+            )
+    return title
+
+
+def check_named_title(value: str) -> str:
+    """Return the AE title, where `*` is none."""
+    title = check_ae_title(value)
+    if title == ANY:
+        raise ValueError("* is no AE title here: one title is right")
+    return title
+
+
 def check_host(value: str) -> str:
     """Return a host name or an address; a port or a scheme with it is an error."""
     host = value.strip().removeprefix("[").removesuffix("]")
     try:
         ip_address(host)
     except ValueError:
-        if not _HOST_NAME.fullmatch(host):
+        if not _HOST_NAME.fullmatch(host) or _is_address_mistyped(host):
             raise ValueError(
                 f"{value!r} is neither a host name nor an address; it stands alone, without port"
             ) from None
     return host
+
+
+def _is_address_mistyped(host: str) -> bool:
+    """Nothing but numbers, and more or larger ones than an address has: 10.1.2.300 (10.1 is an address to some)."""
+    numbers = host.removesuffix(".").split(".")
+    return all(map(str.isdigit, numbers)) and (len(numbers) > 4 or (len(numbers) == 4 and max(map(int, numbers)) > 255))
 
 
 def check_network(value: object) -> Network | object:
@@ -245,6 +277,7 @@ def _off(value: object) -> object:
 
 
 AeTitle = Annotated[str, AfterValidator(check_ae_title)]
+CallingAe = Annotated[str, AfterValidator(check_calling_ae)]
 AeTitles = Annotated[
     tuple[AeTitle, ...],
     BeforeValidator(split_list),

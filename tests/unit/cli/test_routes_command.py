@@ -160,6 +160,25 @@ def test_answers_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "an association calling RIS" in printed(capsys, tmp_path, called="RIS")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"called": "SEVENTEEN_LETTERS"}, "--called: AE title 'SEVENTEEN_LETTERS' has 17 characters, and at most 16"),
+        ({"called": " "}, "--called: an AE title has at least one character"),
+        ({"called": "A", "calling": "a\\b"}, "--calling: AE title 'a\\\\b' holds a backslash"),
+        ({"register": True, "called": "A"}, "--register writes Markdown about everything"),
+        ({"register": True, "as_json": True}, "--register writes Markdown about everything"),
+        ({"address": "10.1.2.3"}, "--address is for --register."),
+        ({"register": True, "address": "10.1.2.3:104"}, "--address: '10.1.2.3:104' is neither a host name nor an"),
+    ],
+)
+def test_options_that_are_mistyped(tmp_path: Path, arguments: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        run(environ=environ(tmp_path), **arguments)
+    [problem] = raised.value.problems
+    assert problem.startswith(sentence)
+
+
 def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"routes\.toml:2: calld is unknown"):
         run(environ=environ(tmp_path, "[[local]]\ncalld = 'A'"))

@@ -86,46 +86,47 @@ def test_it_may_say_nothing(tmp_path: Path, text: str) -> None:
             "[[local]]\ncalled = 'A'\nasks_for = 'B'",
             "F:3: asks_for is unknown in [[local]]; the nearest known name is ask_for.",
         ),
-        ("[local]\ncalled = 'A'", "F:1: local = {'called': 'A'}: [[local]] tables are right."),
-        ("# x\n[[local]]\nchannel = 'S1'", "F:2: [[local]] without called: an AE title in quotes is right, or *."),
+        ("[local]\ncalled = 'A'", 'F:1: local = {"called": "A"}: [[local]] tables are right.'),
+        ("# x\n[[local]]\nchannel = 'S1'", "F:2: [[local]] without called: one AE title in quotes is right, or *."),
         (
             "[[target]]\nasked_for = 'A'",
             'F:1: [[target]] without hosts: "host", "host:port" or a list of them is right.',
         ),
         (
             "[[local]]\ncalled = 'SEVENTEEN_LETTERS'",
-            "F:2: called = SEVENTEEN_LETTERS: "
+            'F:2: called = "SEVENTEEN_LETTERS": '
             "AE title 'SEVENTEEN_LETTERS' has 17 characters, and at most 16 are right.",
         ),
-        ("[[local]]\ncalled = 7", "F:2: called = 7: an AE title in quotes is right, or *."),
-        ("[[local]]\ncalled = 'A'\nask_for = '*'", "F:3: ask_for = *: * is no AE title here: one title is right."),
+        ("[[local]]\ncalled = 7", "F:2: called = 7: one AE title in quotes is right, or *."),
+        ("[[local]]\ncalled = 'A'\nask_for = '*'", 'F:3: ask_for = "*": * is no AE title here: one title is right.'),
         (
             "[[local]]\ncalled = 'A'\nchannel = 'S.1'",
-            "F:3: channel = S.1: a channel is a word of letters, digits, - and _, such as A or B.",
+            'F:3: channel = "S.1": a channel is a word of letters, digits, - and _, such as A or B.',
         ),
         (
             "channels = ['S1', 'S 2']",
-            "F:1: channels = S 2: channels are words of letters, digits, - and _, in quotes, one or a list of them.",
+            'F:1: channels = "S 2": channels are words of letters, digits, - and _, in quotes, one or a list of them.',
         ),
-        ("channels = ['S1', 'S1']", "F:1: channels = ['S1', 'S1']: one of them stands there twice."),
+        ("channels = ['S1', 'S1']", 'F:1: channels = ["S1", "S1"]: one of them stands there twice.'),
         (
             "[[target]]\nasked_for = []\nhosts = 'x'",
             "F:2: asked_for = []: an AE title in quotes or a list of them is right, or *.",
         ),
         (
             "[[target]]\nasked_for = 'A'\nhosts = ['a', \n 'b:0']",
-            "F:4: hosts = b:0: '0' is no port: a number from 1 to 65535 is right.",
+            "F:4: hosts = \"b:0\": '0' is no port: a number from 1 to 65535 is right.",
         ),
         (
             "[[target]]\nasked_for = 'A'\nhosts = ['a b:104']",
-            "F:3: hosts = a b:104: 'a b' is neither a host name nor an address; it stands alone, without port.",
+            "F:3: hosts = \"a b:104\": 'a b' is neither a host name nor an address: "
+            '"host", "host:port" or a list of them is right.',
         ),
         ("[[target]]\nasked_for = 'A'\nhosts = [104]", "F:3: hosts = 104: 104 is no host: text in quotes is right."),
         (
             "[[target]]\nasked_for = 'A'\nhosts = ['a:11112', 'a']",
-            "F:3: hosts = ['a:11112', 'a']: one of them stands there twice.",
+            'F:3: hosts = ["a:11112", "a"]: one of them stands there twice.',
         ),
-        ("[[target]]\nasked_for = 'A'\nhosts = 'a'\ntls = 'yes'", "F:4: tls = yes: true or false is right."),
+        ("[[target]]\nasked_for = 'A'\nhosts = 'a'\ntls = 'yes'", 'F:4: tls = "yes": true or false is right.'),
         (
             "[[target]]\nasked_for = 'A'\nhosts = 'a'\nmax_associations = -1",
             "F:4: max_associations = -1: a whole number is right, 0 for no limit.",
@@ -142,8 +143,36 @@ def test_it_may_say_nothing(tmp_path: Path, text: str) -> None:
             "[[target]]\nasked_for = 'A'\nhosts = 'a'\nconnect_timeout_seconds = inf",
             "F:4: connect_timeout_seconds = inf: a number of seconds greater than 0 is right.",
         ),
-        ("local = [{called = 'A'},\n {}]", "F:2: [[local]] without called: an AE title in quotes is right, or *."),
-        ("local = ['A']", "F:1: local = A: [[local]] tables are right."),
+        ("local = [{called = 'A'},\n {}]", "F:2: [[local]] without called: one AE title in quotes is right, or *."),
+        ("local = ['A']", 'F:1: local = "A": [[local]] tables are right.'),
+        ("[[LOCAL]]\ncalled = 'A'", "F:1: LOCAL is unknown in routes file; the nearest known name is local."),
+        (
+            "[[target]]\nasked_for = 'A,B'\nhosts = 'a'",
+            'F:2: asked_for = "A,B": \'A,B\' has a comma: several stand in a list, ["ONE", "TWO"].',
+        ),
+        (
+            "[[target]]\nasked_for = 'A'\nhosts = 'a:104, b:104'",
+            "F:3: hosts = \"a:104, b:104\": 'a:104, b:104' is neither a host name nor an address: "
+            '"host", "host:port" or a list of them is right.',
+        ),
+        (
+            "[[target]]\nasked_for = 'A'\nhosts = '10.1.2.300:104'",
+            "F:3: hosts = \"10.1.2.300:104\": '10.1.2.300' is neither a host name nor an address: "
+            '"host", "host:port" or a list of them is right.',
+        ),
+        (
+            "[[target]]\nasked_for = 'A'\nhosts = 'a'\ncalling = 'orginal'",
+            'F:4: calling = "orginal": '
+            "'orginal' is taken for a mistyped original: own, original, alias or another AE title is right.",
+        ),
+        (
+            "[[target]]\nasked_for = 'A'\nhosts = 'a'\ncalling = ['own']",
+            'F:4: calling = ["own"]: "own", "original", "alias" or one AE title in quotes is right.',
+        ),
+        (
+            "[[target]]\nasked_for = 'A'\nhosts = 'a'\ntls = 'true'",
+            'F:4: tls = "true": true or false is right.',
+        ),
     ],
 )
 def test_one_sentence_for_what_is_wrong(tmp_path: Path, text: str, sentence: str) -> None:
@@ -155,8 +184,27 @@ def test_one_sentence_for_what_is_wrong(tmp_path: Path, text: str, sentence: str
 )
 def test_what_is_no_toml(tmp_path: Path, text: str, line: int) -> None:
     [sentence] = problems(tmp_path, text)
-    assert sentence.startswith(f"F:{line}: this is no TOML: ")
+    assert sentence.startswith(f"F:{line}: ")
+    assert "this is no TOML: " in sentence
     assert "(at line" not in sentence
+
+
+QUOTES = "; text stands in straight quotes, and true and false without any, in lower case."
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("called = PACS", f"invalid value{QUOTES}"),
+        ("called = “PACS”", f"invalid value{QUOTES}"),
+        ("tls = True", f"invalid value{QUOTES}"),
+        ("hosts = 10.1.2.3", f"expected newline or end of document after a statement{QUOTES}"),
+        ("called: 'PACS'", "expected '=' after a key in a key/value pair."),
+        ("called = 'PACS' channel = 'S1'", "expected newline or end of document after a statement."),
+    ],
+)
+def test_the_line_that_is_no_toml_is_shown(tmp_path: Path, line: str, said: str) -> None:
+    assert problems(tmp_path, f"[[local]]\n  {line}\n") == [f"F:2: {line}: this is no TOML: {said}"]
 
 
 @pytest.mark.parametrize(

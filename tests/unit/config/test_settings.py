@@ -271,12 +271,14 @@ def test_a_wrong_network_is_named() -> None:
     assert "'pacs' is neither an address nor a network" in only_problem(ALLOWED_HOSTS="10.0.0.0/8,pacs")
 
 
-@pytest.mark.parametrize("host", ["pacs", "pacs.example.org", "my_pacs", "10.1.2.3", "fd00::1", "[fd00::1]"])
+@pytest.mark.parametrize(
+    "host", ["pacs", "pacs.example.org", "my_pacs", "10.1.2.3", "10.1", "4.pacs.x.y", "fd00::1", "[fd00::1]"]
+)
 def test_hosts(host: str) -> None:
     assert load(TARGET_HOST=host).target_host == host.strip("[]")
 
 
-@pytest.mark.parametrize("host", ["pacs:104", "http://pacs", "pa cs", "-pacs", "pacs/1"])
+@pytest.mark.parametrize("host", ["pacs:104", "http://pacs", "pa cs", "-pacs", "pacs/1", "10.1.2.256", "10.1.2.3.4"])
 def test_wrong_hosts(host: str) -> None:
     assert "neither a host name nor an address" in only_problem(TARGET_HOST=host)
 
@@ -294,9 +296,14 @@ def test_there_must_be_a_title_to_call_the_target_with() -> None:
     assert "names no AE title to call the target with" in only_problem(AE="*", TARGET_HOST="pacs")
 
 
-@pytest.mark.parametrize("calling_ae", ["original", "GATEWAY"])
+@pytest.mark.parametrize("calling_ae", ["original", "alias", "GATEWAY", "OWNER", "ALIAS_1", "OWN 1"])
 def test_any_title_is_enough_when_the_calling_one_is_another(calling_ae: str) -> None:
     assert load(AE="*", TARGET_HOST="pacs", CALLING_AE=calling_ae).calling_ae == calling_ae
+
+
+@pytest.mark.parametrize("calling_ae", ["Original", "ORIGINAL", "orginal", "OWN", "alais"])
+def test_a_word_that_is_mistyped_is_not_taken_for_a_title(calling_ae: str) -> None:
+    assert "is taken for a mistyped" in only_problem(CALLING_AE=calling_ae)
 
 
 def test_any_title_is_enough_without_a_target() -> None:
