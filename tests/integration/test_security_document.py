@@ -2,11 +2,7 @@
 
 import asyncio
 import base64
-import os
-import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,42 +11,14 @@ import pytest
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dimse_proxy.config.nkeys import read_credentials
-from tests.integration.peers.nats import NATS_SERVER
+from tests.integration.peers.documented_nats import PASSWORDS, Servers, printed
 from tests.integration.peers.nats_jwt import Account, Operator
 from tests.integration.peers.pair import Pair, Target
-from tests.integration.peers.processes import ChildProcess
 from tests.integration.peers.pynetdicom_peers import Scp, association, offers
 from tests.integration.peers.waiting import LOOPBACK, free_port, wait_until
 
-DOCUMENT: Final = (Path(__file__).resolve().parents[2] / "docs" / "security.md").read_text()
-PASSWORDS: Final = {"HOSPITAL_PASSWORD": "hospital-1", "CLOUD_PASSWORD": "cloud-1", "PROXY_PASSWORD": "proxy-1"}
 A: Final = {"subscribe": "DIMSE.A.>", "publish": "DIMSE.B.A.>"}
 B: Final = {"subscribe": "DIMSE.B.>", "publish": "DIMSE.A.B.>"}
-
-
-def printed(name: str) -> str:
-    """The configuration file of this name, as the document prints it."""
-    (text,) = re.findall(rf"```\n(# {re.escape(name)}\n.*?)```", DOCUMENT, re.DOTALL)
-    return str(text)
-
-
-@dataclass
-class Servers:
-    """nats-servers of one test, ended with it."""
-
-    folder: Path
-    stack: ExitStack = field(default_factory=ExitStack)
-
-    def start(self, name: str, text: str) -> int:
-        """Starts a server with a configuration, on another port of this host only; returns the port."""
-        port = free_port()
-        path = self.folder / name
-        path.write_text(text)
-        command = [str(NATS_SERVER), "-c", str(path), "-a", LOOPBACK, "-p", str(port)]
-        process = ChildProcess(name, command, self.folder, env={**os.environ, **PASSWORDS})
-        self.stack.callback(process.stop)
-        process.wait_for_listener(port)
-        return port
 
 
 @pytest.fixture
