@@ -141,7 +141,7 @@ class Opening:
         if peer.last_seen > self._asked_at:
             return False
         other = self._presence.pick(self._session.channel, self._tried, self._session.id, now)
-        return other is not None and not other.may_be_dead(now)
+        return other is not None and not other.is_doubted(now)
 
     def _arm(self, peer: "PeerState", now: float) -> None:
         self._context.arm(self, min(self._due(peer, now), self._deadline))

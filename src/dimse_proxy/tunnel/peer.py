@@ -121,14 +121,9 @@ class PeerState:
             patience = min(patience, 2 * self.hello.interval / 1000 + LATENESS)
         return max(self.last_seen, context.clock_from) + patience
 
-    @property
-    def is_doubted(self) -> bool:
-        """It did not answer an open, and nothing was heard of it since."""
-        return self.doubted_at > self.last_seen
-
-    def may_be_dead(self, now: float) -> bool:
-        """It did not answer an open, or its hello is late: others are asked before it."""
-        return self.is_doubted or now >= self.late_at
+    def is_doubted(self, now: float) -> bool:
+        """Tell whether it is late, or did not answer an open and nothing was heard of it since."""
+        return self.doubted_at > self.last_seen or now >= self.late_at
 
     @property
     def load(self) -> int:

@@ -273,7 +273,7 @@ class Presence:
             return None
         return min(
             candidates,
-            key=lambda peer: (peer.may_be_dead(now), peer.load, peer.distance(session_id)),
+            key=lambda peer: (peer.is_doubted(now), peer.load, peer.distance(session_id)),
         )
 
     def why_nobody(self, channel: str, tried: Collection[PeerState], now: float) -> tuple[TunnelCode, bool]:

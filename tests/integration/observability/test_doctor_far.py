@@ -66,6 +66,14 @@ def test_the_other_side_has_no_target(site: Site, tmp_path: Path) -> None:
     cause(site.env("A"), tmp_path, "other side's target", "no-target")
 
 
+@plants("the other side has no target for what is asked for")
+def test_the_other_side_has_no_target_for_what_is_asked_for(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "routes.toml"
+    path.write_text(f'[[target]]\nasked_for = "ANOTHER"\nae = "SCP"\nhosts = "{LOOPBACK}:{site.target_port}"\n')
+    site.start_b(DIMSE_ROUTES_FILE=str(path), DIMSE_TARGET_HOST="")
+    cause(site.env("A"), tmp_path, "other side's target", "no-route")
+
+
 @plants("the other side's target is down")
 def test_the_other_side_s_target_is_down(site: Site, tmp_path: Path) -> None:
     site.start_b()

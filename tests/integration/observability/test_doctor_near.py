@@ -72,6 +72,17 @@ def test_the_certificate_expires_soon(site: Site, tmp_path: Path) -> None:
     cause(site.env("A", **key_store(tmp_path, days=409)), tmp_path, "keys and certificates", "expires on", code=WARNING)
 
 
+@plants("the routes file is wrong, or does not go with the variables")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[[target]]\nae = 7\n", r"routes\.toml:1: \[\[target\]\] without asked_for"), ("[[local]\n", r"routes\.toml")],
+)
+def test_the_routes_file_is_wrong(site: Site, tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "routes.toml"
+    path.write_text(text)
+    cause(site.env_without_nats("A", DIMSE_ROUTES_FILE=str(path)), tmp_path, "routes", words)
+
+
 @plants("the DICOM port is taken")
 def test_the_port_is_taken(site: Site, tmp_path: Path) -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
