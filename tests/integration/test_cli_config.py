@@ -83,6 +83,7 @@ WRONG_ALONE = {
     "config folder without files": ({"DIMSE_CONFIG_PATH": "empty"}, "config folder without files"),
     "bad UID": ({"DIMSE_CONFIG_PATH": "bad"}, "IMAGE_CUIDS:2"),
     "target without AE": ({"DIMSE_TARGET_HOST": "pacs", "DIMSE_TARGET_AE": ""}, "target without AE"),
+    "routes that point two ways": ({"DIMSE_ROUTES_FILE": "routes.toml"}, "routes.toml:2 and routes.toml:6: called AE"),
     "TLS without a key": ({"DIMSE_TLS_ENABLED": "true"}, "DIMSE_TLS_KEYSTORE is not set"),
 }
 
@@ -92,6 +93,8 @@ def test_run_stops_with_one_clear_line(tmp_path: Path, case: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "IMAGE_CUIDS").write_text("# head\nCT:1.2.840.x\n")
+    local = '[[local]]\ncalled = "PACS"\nask_for = "{}"\n\n'
+    (tmp_path / "routes.toml").write_text(local.format("ONE") + local.format("OTHER"))
     environ, fact = WRONG_ALONE[case]
     done = dimse_proxy("run", environ=NATS | environ, folder=tmp_path)
     assert done.returncode == 2

@@ -151,12 +151,12 @@ def titles_seen(scp: dcmtk.Scp) -> list[tuple[str, str]]:
 
 
 def test_three_local_aes_and_two_targets(hub: Hub, tmp_path: Path) -> None:
-    """Lower case, inner spaces and 16 letters; and each site is told apart at the archive, whose first host is down."""
+    """Lower case, inner spaces, outer spaces and 16 letters; and each site is told apart at the archive, whose first host is down."""
     with (
         dcmtk.storescp(hub.ports["archive"], tmp_path / "archive", "-d") as archive,
         dcmtk.storescp(hub.ports["ris"], tmp_path / "ris", "-d") as ris,
     ):
-        for called in ("cloud archive", "Old Archive", FULL):
+        for called in ("cloud archive", " cloud archive ", "Old Archive", FULL):
             echo(hub.port("S1"), called).ok()
         echo(hub.port("S2"), "cloud archive").ok()
         echo(hub.port("S2"), "cloud archive", calling="WS2").ok()
