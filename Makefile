@@ -32,7 +32,7 @@ check: $(VENV)/.check ## format, lint (security rules, scripts, workflows), stri
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/zizmor --offline --quiet --no-progress .github
 	$(BIN)/python -m pytest -q $(FAST) --cov --cov-branch --cov-report= --cov-config=pyproject.toml
-	$(BIN)/python tools/check_coverage.py upper_layer dimse tunnel
+	$(BIN)/python tools/check_coverage.py upper_layer dimse tunnel queueing
 
 fuzz: $(VENV)/.fuzz ## a million inputs (RUNS=) for each decoder, guided by coverage
 	for target in pdus command_sets tunnel_frames control_messages data_sets; do \

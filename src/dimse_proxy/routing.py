@@ -125,13 +125,18 @@ def _local_aes(
     """Those of the file, then those titles of DIMSE_AE that the file and the aliases leave over."""
     entries = () if file is None else file.content.local
     for entry in entries:
-        yield LocalAe(called=entry.called, channel=_channel(entry.channel, channels), ask_for=entry.ask_for)
+        yield LocalAe(
+            called=entry.called,
+            channel=_channel(entry.channel, channels),
+            ask_for=entry.ask_for,
+            delivery=entry.delivery or settings.delivery,
+        )
     if channels.default is None or (entries and settings.answers_to_default_only):
         return
     taken = {entry.called for entry in entries} | aliases
     for title in settings.local_ae_titles:
         if title not in taken:
-            yield LocalAe(called=title, channel=channels.default)
+            yield LocalAe(called=title, channel=channels.default, delivery=settings.delivery)
 
 
 def _targets(settings: Settings, file: "RoutesFile | None", channels: PeerChannels) -> Iterator[Target]:

@@ -24,7 +24,7 @@ from dimse_proxy.config.shown import settings_shown
 from dimse_proxy.config.sources import Origin
 from dimse_proxy.config.values import ANY, EVERY_NETWORK
 from dimse_proxy.endpoints import EndPoints
-from dimse_proxy.errors import TransportError
+from dimse_proxy.errors import ConfigError, TransportError
 from dimse_proxy.free_memory import give_back, settle
 from dimse_proxy.observability.association_log import AssociationLog
 from dimse_proxy.observability.listener import PeerListeners
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from dimse_proxy.observability.audit.trail import AuditTrail
     from dimse_proxy.observability.monitor import Monitor
     from dimse_proxy.observability.traces import Traces
+    from dimse_proxy.queues import Queues
 
 log: Final = logging.getLogger(__name__)
 NATS_PATIENCE: Final = 0.2
@@ -259,6 +260,7 @@ class Service:
             tunnel, loop=loop, session_opened=session_opened, observer=PeerListeners([self._log, *listeners])
         )
         admission.changed = lambda: self._load_changed(admission, tunnel)
+        queues = self._queues(tunnel, exchange, requestor)
         acceptor = Acceptor(
             policy=self._policy,
             admission=admission,
@@ -268,6 +270,7 @@ class Service:
             loop=loop,
             over=lambda _leg: self._over.set(),
             max_waiting=settings.max_unassociated_connections,
+            open_session=None if queues is None else queues.open_session,
         )
         link = NatsLink(
             nats_options_of(
@@ -288,7 +291,7 @@ class Service:
             stop.set()
 
         exchange.refused = refused
-        reloader = self._reloader(end_points, exchange, acceptor, requestor, audit)
+        reloader = self._reloader(end_points, exchange, acceptor, requestor, audit, queues)
         loop.add_signal_handler(signal.SIGHUP, reloader.reload)
         end_points.warn()
         await end_points.listen(acceptor.connection_made)
@@ -310,6 +313,8 @@ class Service:
                     watchers.append(tasks.create_task(monitor.run()))
                 if audit is not None:
                     watchers.append(tasks.create_task(audit.run()))
+                if queues is not None:
+                    watchers.append(tasks.create_task(queues.run()))
                 await self._say_ready(end_points, exchange, instance)
                 settle()
                 self._supervision.ready()
@@ -317,7 +322,11 @@ class Service:
                 self._supervision.stopping(settings.grace_timeout)
                 if monitor is not None:
                     monitor.health.is_stopping = True
+                if queues is not None:
+                    queues.stop()
                 await self._wind_down(exchange, admission, lambda: [*acceptor.legs, *requestor.legs])
+                if queues is not None:
+                    await queues.close(LAST_WORDS)
                 await link.flush(LAST_WORDS)
                 exchange.close()
                 linked.cancel()
@@ -335,6 +344,7 @@ class Service:
         acceptor: Acceptor,
         requestor: Requestor,
         audit: "AuditTrail | None",
+        queues: "Queues | None",
     ) -> Reloader:
         """What reads routes, keys and certificates again; the parts get new routes for the associations to come."""
 
@@ -343,8 +353,15 @@ class Service:
             end_points.warn()
             exchange.tunnel.talk_to(table.channels)
             exchange.flush()
+            if queues is not None:
+                queues.serve(table)
 
-        self._routing.prepare = lambda table: self._prepare(table, end_points)
+        def prepare(table: Routes) -> None:
+            if queues is None and table.queued_channels:
+                raise ConfigError([f"{self._routing.path}: the first route with store-and-forward needs a restart."])
+            self._prepare(table, end_points)
+
+        self._routing.prepare = prepare
         self._routing.taken = taken
         return Reloader((self._routing, end_points, *(() if audit is None else (audit,))))
 
@@ -374,6 +391,26 @@ class Service:
             titles=tuple(title for title in titles if title not in ("", ANY)),
             tunnel=tunnel,
         )
+
+    def _queues(self, tunnel: Tunnel, exchange: Exchange, requestor: Requestor) -> "Queues | None":
+        """Store and forward, where it is on; its imports are paid for only then."""
+        settings, table = self._settings, self._routing.table
+        if not table.queued_channels and not (settings.forwards and table.targets):
+            return None
+        from dimse_proxy.queueing.records import Lease
+        from dimse_proxy.queues import Queues
+
+        identity = tunnel.identity
+        name = f"dimse-proxy {settings.nats_subject_channel} {identity.instance} queue"
+        queues = Queues(
+            settings,
+            nats_options_of(settings, self._material.nats, name=name),
+            lease=Lease(instance=identity.instance, epoch=identity.epoch),
+            exchange=exchange,
+            requestor=requestor,
+        )
+        queues.serve(table)
+        return queues
 
     def _monitor(self, tunnel: Tunnel, instance: str, audit: "AuditTrail | None") -> "Monitor | None":
         """What watches this process over HTTP, unless that is off; its imports are paid for only then."""

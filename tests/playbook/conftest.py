@@ -88,7 +88,9 @@ class EndPoint:
     def set_waiting(self, is_waiting: bool) -> None:
         self.is_waiting = is_waiting
 
-    def open_session(self, channel: str, info: Mapping[str, str], now: float) -> "Session":
+    def open_session(
+        self, asked: AskedFor, info: Mapping[str, str], asked_with: AssociateRequest, now: float
+    ) -> "Session":
         self.calls.append("open")
         self.channel = channel
         self.session = Session(info=dict(info))

@@ -23,6 +23,7 @@ from dimse_proxy.config.values import (
     Channel,
     ChannelOrUnset,
     Count,
+    DeliveryOrUnset,
     Expects,
     FlagOrUnset,
     Seconds,
@@ -128,6 +129,8 @@ class LocalEntry(_Table):
     """Where that AE is; None: the only peer channel."""
     ask_for: NamedTitleOrUnset = None
     """AE title to ask for there; None: the called one."""
+    delivery: DeliveryOrUnset = None
+    """What becomes of storage associations; None: DIMSE_DELIVERY."""
 
 
 class TargetEntry(_Table):

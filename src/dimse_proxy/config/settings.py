@@ -12,10 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from dimse_proxy.config.checks import check_together
 from dimse_proxy.config.problems import problems_of
+from dimse_proxy.config.queue_settings import QueueSettings
 from dimse_proxy.config.sources import Origin, Variables, read_variables
 from dimse_proxy.config.tunnel_keys import read_tunnel_keys
 from dimse_proxy.config.values import (
@@ -62,7 +63,7 @@ from dimse_proxy.config.values import (
 from dimse_proxy.errors import ConfigError
 
 
-class Settings(BaseModel):
+class Settings(QueueSettings):
     """The settings of one process. `load_settings` makes it; what it returns has passed every check."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True)
@@ -353,9 +354,12 @@ class Settings(BaseModel):
 
 
 FIELD_OF: Final[Mapping[str, str]] = MappingProxyType(
-    {str(field.validation_alias): name for name, field in Settings.model_fields.items()}
+    {
+        str(field.validation_alias): name
+        for name, field in sorted(Settings.model_fields.items(), key=lambda item: item[0] in QueueSettings.model_fields)
+    }
 )
-"""Variable -> field of `Settings`."""
+"""Variable -> field of `Settings`, those of store and forward last."""
 
 EMPTY_MEANS: Final[Mapping[str, str]] = MappingProxyType({"DIMSE_HTTP_PORT": OFF})
 """Variables for which no value is a value; for all others it is the default."""

@@ -330,6 +330,25 @@ AuditNameOrUnset = Annotated[
 ]
 FrameSize = Annotated[int, Field(ge=1024), Expects("a number of bytes is right, at least 1024")]
 WindowSize = Annotated[int, Field(ge=65536), Expects("a number of bytes is right, at least 65536")]
+QueueChunkSize = Annotated[
+    int, Field(ge=16384, le=8 * 1024 * 1024), Expects("a number of bytes is right, from 16384 to 8388608")
+]
+Bytes = Annotated[int, Field(ge=1), Expects("a number of bytes is right, greater than 0")]
+Number = Annotated[int, Field(ge=1), Expects("a whole number is right, at least 1")]
+Replicas = Annotated[int, Field(ge=1, le=5), Expects("a number of replicas is right, from 1 to 5")]
+Domain = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_-]{0,64}$"),
+    Expects("a JetStream domain is letters, digits, - and _"),
+]
+Delivery = Annotated[
+    Literal["relay", "store-and-forward"], BeforeValidator(_lower), Expects("relay or store-and-forward is right")
+]
+DeliveryOrUnset = Annotated[
+    Literal["relay", "store-and-forward"] | None,
+    BeforeValidator(_lower),
+    Expects("relay or store-and-forward is right"),
+]
 SubjectRoot = Annotated[str, AfterValidator(check_subject_root)]
 InstanceName = Annotated[
     str,

@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from dimse_proxy.proxy.acceptor_relay import AcceptorRelay
 from dimse_proxy.proxy.admission import Admission
-from dimse_proxy.proxy.exchange import Exchange
+from dimse_proxy.proxy.exchange import Exchange, SessionUser
 from dimse_proxy.proxy.hooks import AssociationRecord, Observer, Side
 from dimse_proxy.proxy.leg import Leg
 from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.ports import SessionPort
+from dimse_proxy.proxy.routes import AskedFor
 from dimse_proxy.proxy.timers import RelaySettings
 from dimse_proxy.transports.streams import StreamConnection
+from dimse_proxy.upper_layer.pdu import AssociateRequest
+
+OpenSession: TypeAlias = Callable[[AskedFor, Mapping[str, str], AssociateRequest, SessionUser], SessionPort]
+"""Opens a session for a request of a user who is told what becomes of it: of the tunnel, or what stands in for one."""
 
 
 class AcceptorLeg(Leg[AcceptorRelay]):
@@ -23,12 +28,14 @@ class AcceptorLeg(Leg[AcceptorRelay]):
         connection: StreamConnection,
         *,
         exchange: Exchange,
+        open_session: OpenSession,
         loop: asyncio.AbstractEventLoop,
         set_waiting: Callable[["AcceptorLeg", bool], None],
         over: Callable[["Leg[AcceptorRelay]"], None],
     ) -> None:
         super().__init__(exchange=exchange, loop=loop, over=over)
         self._connection = connection
+        self._open_session: Final = open_session
         self._set_waiting: Final = set_waiting
 
     def set_waiting(self, is_waiting: bool) -> None:
@@ -39,10 +46,12 @@ class AcceptorLeg(Leg[AcceptorRelay]):
         """Ends a connection without an association."""
         self._tell(self.relay.turned_away)
 
-    def open_session(self, channel: str, info: Mapping[str, str], _now: float) -> SessionPort:
+    def open_session(
+        self, asked: AskedFor, info: Mapping[str, str], request: AssociateRequest, _now: float
+    ) -> SessionPort:
         """Opens a session to another channel."""
-        self.relay.record.channel = self.relay.record.target = channel
-        return self._exchange.open_session(channel, info, self)
+        self.relay.record.channel = self.relay.record.target = asked.channel
+        return self._open_session(asked, info, request, self)
 
 
 class Acceptor:
@@ -59,6 +68,7 @@ class Acceptor:
         loop: asyncio.AbstractEventLoop,
         over: Callable[[Leg[AcceptorRelay]], None],
         max_waiting: int = 0,
+        open_session: OpenSession | None = None,
     ) -> None:
         """Makes legs with all that they need.
 
@@ -71,6 +81,7 @@ class Acceptor:
             loop: runs them.
             over: told of each leg that is over.
             max_waiting: connections without an association; beyond it the oldest makes room. 0 for no limit.
+            open_session: where associations go; without it, through the tunnel.
         """
         self.policy = policy
         self._admission: Final = admission
@@ -80,6 +91,7 @@ class Acceptor:
         self._loop: Final = loop
         self._over: Final = over
         self._max_waiting: Final = max_waiting
+        self._open_session: Final = open_session or self._through_tunnel
         self._waiting: Final[dict[AcceptorLeg, None]] = {}  # without an association, oldest first
         self.legs: Final[set[Leg[AcceptorRelay]]] = set()
 
@@ -90,6 +102,7 @@ class Acceptor:
         leg = AcceptorLeg(
             connection,
             exchange=self._exchange,
+            open_session=self._open_session,
             loop=self._loop,
             set_waiting=self._set_waiting,
             over=self._leg_over,
@@ -108,6 +121,11 @@ class Acceptor:
         self._waiting[leg] = None
         leg.start()
         return leg
+
+    def _through_tunnel(
+        self, asked: AskedFor, info: Mapping[str, str], _request: AssociateRequest, user: SessionUser
+    ) -> SessionPort:
+        return self._exchange.open_session(asked.channel, info, user)
 
     def _turn_oldest_away(self) -> None:
         """Who means to associate does so at once, so the oldest is the one that is least missed."""

@@ -116,19 +116,19 @@ class AcceptorRelay(Relay):
         if not self._filtered.contexts_left and self._filtered.refused:
             self._accept_nothing(self._filtered.refused, now)
             return
-        self._ask(asked, self._filtered.raw, now)
+        self._ask(asked, self._filtered, now)
 
-    def _ask(self, asked: AskedFor, raw: bytes, now: float) -> None:
+    def _ask(self, asked: AskedFor, filtered: FilteredRequest, now: float) -> None:
         """Opens a session and sends the A-ASSOCIATE-RQ through it."""
         self._admit()
         info = {**self.record.carried, "called": asked.called, "calling": self.record.calling, "peer": self.record.peer}
         if asked.is_alias:
             info["alias"] = self.record.called
-        session = self._tunnel.open_session(asked.channel, info, now)
+        session = self._tunnel.open_session(asked, info, filtered.request, now)
         self.session = session
         self.record.session = session.id_text
         self._deadlines[Timer.ANSWER] = now + self._settings.open_timeout
-        session.send_data(raw, now)
+        session.send_data(filtered.raw, now)
 
     def _control_from_session(self, raw: bytes, now: float) -> None:
         match decode_pdu(raw):

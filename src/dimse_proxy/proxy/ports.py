@@ -6,7 +6,8 @@ The drivers implement the first, the tunnel the second; the playbook tests imple
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from dimse_proxy.proxy.routes import Way
+from dimse_proxy.proxy.routes import AskedFor, Way
+from dimse_proxy.upper_layer.pdu import AssociateRequest
 
 
 class EndPointPort(Protocol):
@@ -63,11 +64,25 @@ class SessionPort(Protocol):
         """Bytes received have left for the end point: as many more may come."""
 
 
+class IncomingSession(SessionPort, Protocol):
+    """A session that the other side, or who stands in for it, has opened."""
+
+    @property
+    def channel(self) -> str:
+        """The channel at the other end."""
+
+    @property
+    def info(self) -> Mapping[str, str]:
+        """What its opener said of the association."""
+
+
 class AcceptorPort(EndPointPort, Protocol):
     """The connection of a local association's requestor, and the tunnel behind it."""
 
     def set_waiting(self, is_waiting: bool) -> None:
         """Says whether this is a connection without an association: one that waits for its request, or its close."""
 
-    def open_session(self, channel: str, info: Mapping[str, str], now: float) -> SessionPort:
-        """Opens a session to an instance on `channel`; what becomes of it is told to the relay."""
+    def open_session(
+        self, asked: AskedFor, info: Mapping[str, str], request: AssociateRequest, now: float
+    ) -> SessionPort:
+        """Opens a session to another side for a request; what becomes of it is told to the relay."""

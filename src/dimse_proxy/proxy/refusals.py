@@ -29,6 +29,7 @@ class RefusalCode(StrEnum):
     SHUTTING_DOWN = "shutting-down"
     NO_ANSWER = "no-answer"
     TUNNEL = "tunnel"
+    QUEUE = "queue"
 
 
 TEMPORARY_CONGESTION: Final = (2, 3, 1)
@@ -61,6 +62,8 @@ def answer_of(code: str) -> tuple[int, int, int]:
 def tunnel_cause(code: str, channel: str, text: str) -> str:
     """A sentence for people on why the tunnel could not carry an association to `channel`."""
     match code:
+        case RefusalCode.QUEUE:
+            return f"the queue to channel {channel} cannot be used: {text}"
         case TunnelCode.NO_PEER:
             return f"no proxy is present on channel {channel}"
         case TunnelCode.DISCONNECTED | TunnelCode.DISCONNECTED_TOO_LONG:

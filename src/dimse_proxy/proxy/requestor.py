@@ -12,11 +12,11 @@ from dimse_proxy.proxy.failover import DOWN_SECONDS, Failover
 from dimse_proxy.proxy.hooks import AssociationRecord, Observer, Side
 from dimse_proxy.proxy.leg import Leg
 from dimse_proxy.proxy.policy import Policy
+from dimse_proxy.proxy.ports import IncomingSession
 from dimse_proxy.proxy.requestor_relay import RequestorRelay
 from dimse_proxy.proxy.routes import Target, Way
 from dimse_proxy.proxy.timers import RelaySettings
 from dimse_proxy.transports.streams import Address, StreamConnection, StreamHandler
-from dimse_proxy.tunnel.session import Session
 
 Connect: TypeAlias = Callable[[Target, Address, StreamHandler], Awaitable[StreamConnection]]
 """Connects to one host of a target for a user; raises a TransportError that says why not."""
@@ -109,7 +109,7 @@ class Requestor:
         self._over: Final = over
         self.legs: Final[set[Leg[RequestorRelay]]] = set()
 
-    def session_opened(self, session: Session, exchange: Exchange) -> RequestorLeg:
+    def session_opened(self, session: IncomingSession, exchange: Exchange) -> RequestorLeg:
         """A session was opened to us; the leg is its user."""
         leg = RequestorLeg(
             connect=self._connect,

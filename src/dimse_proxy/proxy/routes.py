@@ -20,6 +20,9 @@ CALLING_OWN: Final = "own"
 CALLING_ORIGINAL: Final = "original"
 CALLING_ALIAS: Final = "alias"
 """The asker's Move alias; its own title if it has none."""
+RELAY: Final = "relay"
+STORE_AND_FORWARD: Final = "store-and-forward"
+"""What becomes of storage associations; all others are relayed in any case."""
 NO_ALIASES: Final[Mapping[str, str]] = MappingProxyType({})
 
 _KeyT = TypeVar("_KeyT")
@@ -36,6 +39,8 @@ class AskedFor:
     """The AE title that is asked for; the asker's own behind a Move alias."""
     is_alias: bool = False
     """A Move alias was called: `called` is the asker's own title, and it is the one to call there."""
+    delivery: str = RELAY
+    """`relay` or `store-and-forward`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,8 @@ class LocalAe:
     """Where it is."""
     ask_for: str | None = None
     """The AE title to ask for there; None: the called one."""
+    delivery: str = RELAY
+    """`relay` or `store-and-forward`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +165,7 @@ class Routes:
             if local.called == ANY:
                 anything.append(local)
             else:
-                asked = AskedFor(channel=local.channel, called=local.ask_for or local.called)
+                asked = AskedFor(channel=local.channel, called=local.ask_for or local.called, delivery=local.delivery)
                 _add(projected, local.called, asked)
         if len(anything) > 1:
             raise LocalProtocolError("two routes for every called AE title")
@@ -185,6 +192,12 @@ class Routes:
         return any(target.has_tls for target in self.targets)
 
     @property
+    def queued_channels(self) -> tuple[str, ...]:
+        """Channels of other sites for whose AEs something is queued here."""
+        queued = (local.channel for local in self.local_aes if local.delivery == STORE_AND_FORWARD)
+        return tuple(dict.fromkeys(queued))
+
+    @property
     def titles(self) -> tuple[str, ...]:
         """Called AE titles that the listener answers to, the aliases last; may hold `*`."""
         return (*(local.called for local in self.local_aes), *(entry.alias for entry in self.move_aliases))
@@ -193,7 +206,8 @@ class Routes:
         """What to ask another side for when a local association calls `called`; None if no route leads anywhere."""
         asked = self._projected.get(called)
         if asked is None and self._anything is not None:
-            return AskedFor(channel=self._anything.channel, called=self._anything.ask_for or called)
+            anything = self._anything
+            return AskedFor(channel=anything.channel, called=anything.ask_for or called, delivery=anything.delivery)
         return asked
 
     def way(self, asked: AskedFor) -> Way | None:

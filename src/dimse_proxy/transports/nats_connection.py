@@ -10,7 +10,7 @@ import logging
 import re
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
@@ -118,6 +118,11 @@ class NatsConnection:
         """Done when the connection is over; its result says why."""
 
     @property
+    def client(self) -> Client:
+        """nats-py's own client, for requests and replies; messages of the tunnel go past it."""
+        return self._client
+
+    @property
     def max_payload(self) -> int:
         """Largest message the server takes, bytes."""
         return self._client.max_payload
@@ -174,6 +179,21 @@ class NatsConnection:
         else:
             self._outbox_size += length
             self._outbox.put_nowait((subject, b"".join(parts)))
+
+    async def request(self, subject: str, reply: str, headers: Mapping[str, str], data: bytes) -> None:
+        """Sends one message with a reply subject and headers.
+
+        Raises:
+            TransportError: nats-py, which sends it over a WebSocket, cannot.
+        """
+        if self._transport is not None:
+            text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            self._transport.request(subject, reply, f"NATS/1.0\r\n{text}\r\n".encode() if text else b"", data)
+            return
+        try:
+            await self._client.publish(subject, data, reply=reply, headers=dict(headers) or None)
+        except (errors.Error, OSError) as error:
+            raise TransportError(f"publishing failed: {error}") from error
 
     def ping(self) -> asyncio.Task[float]:
         """Sends a PING behind everything published; the task's result is the round trip in seconds."""

@@ -94,6 +94,11 @@ class NatsLink:
         return self._connection is not None and not self._connection.lost.done()
 
     @property
+    def connection(self) -> NatsConnection | None:
+        """The connection of now, None when there is none."""
+        return self._connection if self.is_connected else None
+
+    @property
     def max_payload(self) -> int:
         """Largest message that the connected server takes, bytes; 0 when not connected."""
         return 0 if self._connection is None else self._connection.max_payload

@@ -104,6 +104,22 @@ class NatsTransport(Transport, asyncio.BufferedProtocol):
         line = self._lines.get(subject) or self._line(subject)
         transport.writelines([b"%s%d\r\n" % (line, length), *parts, b"\r\n"])
 
+    def request(self, subject: str, reply: str, headers: bytes, data: bytes) -> None:
+        """Sends one message with a reply subject and headers; dropped when not connected.
+
+        Args:
+            subject: of the message.
+            reply: where the answer is to go; empty if there is none.
+            headers: as the protocol has them, `NATS/1.0` and the empty line included; empty for none.
+            data: the payload; not joined with anything.
+        """
+        transport = self._transport
+        if transport is None or self._is_eof:
+            return
+        words = ["HPUB" if headers else "PUB", subject, *([reply] if reply else [])]
+        words += [str(len(headers)), str(len(headers) + len(data))] if headers else [str(len(data))]
+        transport.writelines([" ".join(words).encode() + b"\r\n" + headers, data, b"\r\n"])
+
     async def open(self, host: str, port: int, timeout: float) -> None:  # noqa: ASYNC109 - shared out by `dial`
         """Connects, unless it is connected.
 

@@ -1,0 +1,214 @@
+"""Store and forward of one process, made from its settings.
+
+A part of the composition root, imported only where it is on. It decides nothing about associations.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from dimse_proxy.config.contexts import Service, service_of
+from dimse_proxy.config.settings import Settings
+from dimse_proxy.observability.queue_log import QueueLog
+from dimse_proxy.proxy.exchange import Exchange, SessionUser
+from dimse_proxy.proxy.ports import SessionPort
+from dimse_proxy.proxy.requestor import Requestor
+from dimse_proxy.proxy.routes import STORE_AND_FORWARD, AskedFor, Routes
+from dimse_proxy.proxy.store_and_forward.asking import Targets
+from dimse_proxy.proxy.store_and_forward.association import DeliveryOptions
+from dimse_proxy.proxy.store_and_forward.delivery import Delivery
+from dimse_proxy.proxy.store_and_forward.queue import Queue, QueueOptions
+from dimse_proxy.proxy.store_and_forward.store import Store
+from dimse_proxy.proxy.store_and_forward.sweep import Sweep
+from dimse_proxy.queueing.backoff import Backoff
+from dimse_proxy.queueing.claims import Limits
+from dimse_proxy.queueing.hooks import QueueObserver
+from dimse_proxy.queueing.records import Codec, Lease
+from dimse_proxy.queueing.subjects import Flow
+from dimse_proxy.transports.jetstream import JetStream
+from dimse_proxy.transports.jetstream_link import JetStreamLink
+from dimse_proxy.transports.nats_link import NatsOptions
+from dimse_proxy.upper_layer.pdu import AssociateRequest
+
+if TYPE_CHECKING:
+    from dimse_proxy.queueing.sealing import QueueKeys
+
+Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""What runs until it is cancelled."""
+
+
+class Queues:
+    """What this process queues, and what it delivers of the queues of other sites."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        options: NatsOptions,
+        *,
+        lease: Lease,
+        exchange: Exchange,
+        requestor: Requestor,
+        observer: QueueObserver | None = None,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            settings: that have passed every check.
+            options: how to reach NATS; the connection is one of its own.
+            lease: this process.
+            exchange: the tunnel.
+            requestor: makes associations with targets.
+            observer: is told of everything, instead of the log.
+        """
+        self._settings: Final = settings
+        self._exchange: Final = exchange
+        self._requestor: Final = requestor
+        self._observer: Final = observer or QueueLog()
+        self._lease: Final = lease
+        own = settings.nats_subject_channel
+        self._link: Final = JetStreamLink(options, f"{settings.nats_subject_root}.{own}.{own}.inbox", self)
+        self._keys: Final = _keys(settings)
+        self._stores: Final[dict[str, Store]] = {}
+        self._deliveries: Final[dict[str, Delivery]] = {}
+        self._waiting: Final[list[Work]] = [self._link.run]
+        self._tasks: asyncio.TaskGroup | None = None
+
+    def serve(self, table: Routes) -> None:
+        """Queue and deliver for the channels of a table of routes; what was begun for others goes on."""
+        for channel in table.queued_channels:
+            self._store_for(channel)
+        if self._settings.forwards and table.targets:
+            for channel in dict.fromkeys(channel for target in table.targets for channel in target.channels):
+                if channel not in self._deliveries:
+                    self._deliveries[channel] = self._make_delivery(channel)
+
+    def open_session(
+        self, asked: AskedFor, info: Mapping[str, str], request: AssociateRequest, user: SessionUser
+    ) -> SessionPort:
+        """Open a session for an association that was accepted here: of a queue, or of the tunnel."""
+        if asked.delivery != STORE_AND_FORWARD:
+            return self._exchange.open_session(asked.channel, info, user)
+        return self._store_for(asked.channel).open_session(info, request, user)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            for work in self._waiting:
+                tasks.create_task(work())
+
+    def stop(self) -> None:
+        """Take no more work, and end what is being delivered behind the object that is on its way."""
+        for delivery in self._deliveries.values():
+            delivery.is_stopping = True
+
+    async def close(self, grace: float) -> None:
+        """Finish what has been begun, for `grace` seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace), asyncio.TaskGroup() as tasks:
+                for store in self._stores.values():
+                    tasks.create_task(store.close())
+                for delivery in self._deliveries.values():
+                    tasks.create_task(delivery.close())
+
+    # What the connection does (`jetstream_link.LinkUser`); the tunnel's connection says the same in the log.
+
+    def link_up(self, server: str) -> None:
+        """Requests can be made."""
+
+    def link_down(self, reason: str) -> None:
+        """They cannot."""
+
+    def link_error(self, text: str, fatal: bool) -> None:
+        """The server said something."""
+
+    # Inside.
+
+    def _begin(self, *works: Work) -> None:
+        """Run these from now on, or from the beginning."""
+        if self._tasks is None:
+            self._waiting.extend(works)
+        else:
+            for work in works:
+                self._tasks.create_task(work())
+
+    def _store_for(self, channel: str) -> Store:
+        store = self._stores.get(channel)
+        if store is None:
+            store = self._stores[channel] = self._make_store(channel)
+        return store
+
+    def _make_store(self, channel: str) -> Store:
+        settings, exchange = self._settings, self._exchange
+        queue = self._queue(channel, is_sender=True)
+
+        def open_tunnel(info: Mapping[str, str], user: SessionUser) -> SessionPort:
+            return exchange.open_session(channel, info, user)
+
+        targets = Targets(
+            open_tunnel,
+            exchange.flush,
+            refresh=settings.queue_refresh,
+            must_be_there=settings.queue_requires_target,
+            timeout=settings.connect_timeout + settings.accept_timeout,
+        )
+        self._begin(queue.keep)
+        return Store(
+            queue,
+            targets,
+            open_tunnel=open_tunnel,
+            flush=exchange.flush,
+            is_storage=lambda uid: service_of(uid) is Service.IMAGE,
+            random_bytes=os.urandom,
+        )
+
+    def _make_delivery(self, channel: str) -> Delivery:
+        settings = self._settings
+        queue = self._queue(channel, is_sender=False)
+        options = DeliveryOptions(
+            associations=settings.queue_associations,
+            idle=settings.queue_idle_timeout,
+            response_timeout=settings.queue_response_timeout,
+            limits=Limits(tries=settings.queue_max_tries, age=settings.queue_max_age),
+            backoff=Backoff(first=settings.queue_retry, longest=max(settings.queue_retry, settings.queue_max_retry)),
+        )
+        delivery = Delivery(queue, options, requestor=self._requestor, exchange=self._exchange)
+        self._begin(partial(queue.keep, delivery.ensure_consumer), delivery.run, Sweep(queue, delivery).run)
+        return delivery
+
+    def _queue(self, channel: str, *, is_sender: bool) -> Queue:
+        settings, own = self._settings, self._settings.nats_subject_channel
+        sender, receiver = (own, channel) if is_sender else (channel, own)
+        flow = Flow(root=settings.nats_subject_root, sender=sender, receiver=receiver)
+        options = QueueOptions(
+            chunk_size=settings.queue_chunk_size,
+            store_timeout=settings.queue_store_timeout,
+            max_bytes=settings.queue_max_bytes,
+            replicas=settings.queue_replicas,
+            creates_streams=settings.queue_creates_streams and is_sender,
+            hint="" if is_sender else f": the proxy of channel {sender} makes it (DIMSE_DELIVERY there)",
+            disk_path=settings.queue_disk_path if is_sender else None,
+            min_free=settings.queue_min_free_bytes,
+        )
+        domain = settings.queue_domain if is_sender else settings.queue_domain_in
+        return Queue(
+            flow,
+            JetStream(self._link, domain, name=f"{receiver}.{sender}"),
+            Codec(flow, self._keys),
+            options,
+            lease=self._lease,
+            channel=channel,
+            observer=self._observer,
+        )
+
+
+def _keys(settings: Settings) -> "QueueKeys | None":
+    keys = settings.tunnel_keys
+    if not keys:
+        return None
+    from dimse_proxy.queueing.sealing import QueueKeys
+
+    return QueueKeys(keys)
