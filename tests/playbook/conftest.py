@@ -12,7 +12,7 @@ from dimse_proxy.proxy.admission import Admission
 from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal, Side
 from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.requestor_relay import RequestorRelay
-from dimse_proxy.proxy.routes import ANY, LocalAe, MoveAlias, Routes, Target, Way
+from dimse_proxy.proxy.routes import ANY, AskedFor, LocalAe, MoveAlias, Routes, Target, Way
 from dimse_proxy.proxy.timers import RelaySettings
 from dimse_proxy.transports.streams import Address
 from dimse_proxy.upper_layer.codec import encode_associate_accept, encode_associate_request
@@ -92,7 +92,7 @@ class EndPoint:
         self, asked: AskedFor, info: Mapping[str, str], asked_with: AssociateRequest, now: float
     ) -> "Session":
         self.calls.append("open")
-        self.channel = channel
+        self.channel = asked.channel
         self.session = Session(info=dict(info))
         return self.session
 

@@ -8,14 +8,10 @@ from dimse_proxy.queueing.accepting import ObjectBegun, ObjectEnded
 from dimse_proxy.queueing.delivering import StorageRequestor
 from dimse_proxy.queueing.pdvs import PdvReader
 from dimse_proxy.queueing.records import Parties, QueuedObject
-from dimse_proxy.queueing.study import study_of
 from tests.unit.dimse.messages import pdu, pdv
 from tests.unit.queueing.dialogue import CT, IMPLICIT, Talk, accept, command_pdu, result, store_rq
 
 DATA_SETS = st.lists(st.binary(max_size=600), min_size=1, max_size=4)
-TRANSFER_SYNTAXES = st.sampled_from(
-    ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"]
-)
 
 
 def pdus_of(data_set: bytes, sizes: list[int], message_id: int) -> bytes:
@@ -95,8 +91,3 @@ def delivered(data_set: bytes, chunk_size: int, longest: int) -> bytes:
     assert CommandSet.decode(command).has_data_set
     assert ends == 1
     return data
-
-
-@given(data=st.binary(max_size=300), transfer_syntax=TRANSFER_SYNTAXES)
-def test_no_data_set_makes_the_search_for_the_study_fail(data: bytes, transfer_syntax: str) -> None:
-    assert isinstance(study_of(data, transfer_syntax), str)

@@ -20,10 +20,12 @@ from dimse_proxy.queueing.records import (
     decode_attempt,
     decode_dead_letter,
     decode_lease,
+    decode_work,
     encode_attempt,
     encode_dead_letter,
+    encode_end,
     encode_lease,
-    encode_mark,
+    encode_work,
 )
 from dimse_proxy.queueing.sealing import QueueKeys
 from dimse_proxy.queueing.subjects import AssociationKey, Flow
@@ -120,11 +122,13 @@ def test_sealed_and_plain_are_never_mixed() -> None:
         plain.decode_object(KEY, 5, sealed.encode_object(KEY, an_object(sealed)))
 
 
-def test_tokens_of_askers_tell_nothing_without_the_key() -> None:
+def test_titles_stand_as_they_are_or_tell_nothing_without_the_key() -> None:
+    assert Codec(FLOW, None).token("A B") == "A=20B"
+    assert Codec(FLOW, QueueKeys([NEW])).token("CT1") == QueueKeys([NEW]).token("CT1")
     keys = QueueKeys([NEW])
-    assert keys.asker_token("CT1") == QueueKeys([NEW, OLD]).asker_token("CT1")
-    assert keys.asker_token("CT1") != QueueKeys([OLD]).asker_token("CT1")
-    assert len(keys.asker_token("CT1")) == 16
+    assert keys.token("CT1") == QueueKeys([NEW, OLD]).token("CT1")
+    assert keys.token("CT1") != QueueKeys([OLD]).token("CT1")
+    assert len(keys.token("CT1")) == 16
 
 
 def test_the_small_ones_are_read_again() -> None:
@@ -134,7 +138,11 @@ def test_the_small_ones_are_read_again() -> None:
     assert decode_attempt(encode_attempt(attempt)) == attempt
     assert decode_dead_letter(encode_dead_letter(dead)) == dead
     assert decode_lease(encode_lease(lease)) == lease
-    assert json.loads(encode_mark("end", 4.0)) == {"version": 1, "what": "end", "at": 4.0}
+    assert json.loads(encode_end(4.0)) == {"version": 1, "what": "end", "at": 4.0}
+    assert decode_work(encode_work(4.0, "ARCHIVE")) == "ARCHIVE"
+    for text in (b'{"version":1,"what":"work","at":4.0}', b"", encode_end(4.0)):
+        with pytest.raises(RecordError):
+            decode_work(text)
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,11 @@ class Link:
     on_down: list[Callable[[JetStreamError], None]] = field(default_factory=list)
     pulled: Any = None
 
-    def add_inbox(self, name: str, take: Callable[[Msg], None]) -> str:
-        self.takers[name] = take
+    def new_inbox(self, name: str) -> str:
         return f"INBOX.{name}"
+
+    async def listen(self, inbox: str, take: Callable[[Msg], None]) -> None:
+        self.takers[inbox] = take
 
     async def request(
         self, subject: str, data: bytes, _timeout: float, headers: Mapping[str, str] | None = None
@@ -193,7 +195,7 @@ async def test_work_and_what_becomes_of_it(reply: str, deliveries: int) -> None:
     assert work is not None
     assert (work.subject, work.deliveries) == ("a.b", deliveries)
     subject, body, inbox = link.published.pop()
-    assert (subject, inbox) == ("$JS.API.CONSUMER.MSG.NEXT.S.deliver", "INBOX.pull-own")
+    assert (subject, inbox) == ("$JS.API.CONSUMER.MSG.NEXT.S.deliver", "INBOX.jetstream")
     assert json.loads(body) == {"batch": 1, "expires": 10**9}
     link.pulled = None
     await stored.in_progress(work)
