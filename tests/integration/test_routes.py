@@ -151,7 +151,7 @@ def titles_seen(scp: dcmtk.Scp) -> list[tuple[str, str]]:
 
 
 def test_three_local_aes_and_two_targets(hub: Hub, tmp_path: Path) -> None:
-    """Lower case, inner spaces, outer spaces and 16 letters; and each site is told apart at the archive, whose first host is down."""
+    """Lower case, inner spaces, outer spaces, 16 letters; the archive, whose first host is down, tells sites apart."""
     with (
         dcmtk.storescp(hub.ports["archive"], tmp_path / "archive", "-d") as archive,
         dcmtk.storescp(hub.ports["ris"], tmp_path / "ris", "-d") as ris,
