@@ -98,7 +98,10 @@ def test_what_the_proxy_would_not_start_with(more: dict[str, object], sentence: 
         ),
         ({"natsSubjectChannel": "HUB", "natsPeerChannel": "S1"}, None),
         ({"routes": {"text": '[[local]]\ncalled = "X"\n'}}, None),
-        ({"routes": {"text": "[[local]\n"}}, "routes.toml:1: [[local]: this is no TOML: expected ']]' at the end of an array"),
+        (
+            {"routes": {"text": "[[local]\n"}},
+            "routes.toml:1: [[local]: this is no TOML: expected ']]' at the end of an array",
+        ),
         ({"routes": {"text": '[[local]]\nchannel = "B"\n'}}, "routes.toml:1: [[local]] without called"),
         ({"routes": {"text": 'channels = ["A"]\n'}}, "routes.toml:1: A is this side's own channel"),
     ],
