@@ -93,6 +93,12 @@ def test_a_pair_of_images_stores(image: Image, nats_server: NatsServer, tmp_path
         assert health.returncode == 1
 
 
+def test_the_image_is_the_operators_too(image: Image, no_network: None) -> None:
+    asked = in_image(image, "dimse-proxy", "operator", "--help")
+    assert asked.returncode == 0, asked.stderr
+    assert in_image(image, "/opt/dimse-proxy/bin/python", "-c", "import dimse_proxy.kubernetes.operator").stderr == ""
+
+
 def test_the_root_is_as_small_as_its_parts(image: Image, debian: Path) -> None:
     assert not (image.root / "opt/dimse-proxy/bin/pip").exists()
     assert not list((image.root / "var/lib/apt/lists").glob("*Packages*"))
