@@ -10,11 +10,15 @@ from dimse_proxy.config.contexts import Service, load_contexts
 from dimse_proxy.config.settings import FIELD_OF, Settings
 from dimse_proxy.config.shown import written
 from dimse_proxy.dimse.services import VERIFICATION_SOP_CLASS
+from dimse_proxy.dimse.status import status_name
 from dimse_proxy.errors import AssociationRejected
 from dimse_proxy.proxy.commands import NOT_AUTHORIZED
 from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.refusals import RefusalCode, answer_of
 from dimse_proxy.proxy.routes import LocalAe, Routes
+from dimse_proxy.proxy.store_and_forward.asking import LONGEST
+from dimse_proxy.queueing.accepting import CANNOT_UNDERSTAND, NOT_SUPPORTED, SUCCESS
+from dimse_proxy.queueing.outcome import OUT_OF_RESOURCES
 from dimse_proxy.upper_layer.codec import APPLICATION_CONTEXT_NAME
 from dimse_proxy.upper_layer.implementation import (
     IMPLEMENTATION_CLASS_UID,
@@ -68,9 +72,17 @@ def test_identifiers() -> None:
     assert value("Implementation Class UID") == IMPLEMENTATION_CLASS_UID
     assert value("Implementation Version Name") == IMPLEMENTATION_VERSION_NAME
     assert value("Maximum Length Received, in PDUs that it makes") == str(OWN_MAXIMUM_LENGTH)
+    assert f"announces the target's maximum length, {LONGEST} at most" in PAGE.replace("\n", " ")
     ((_, uid, _, role),) = table("### N.5.2 Verification of its own")
     assert (uid, role) == (VERIFICATION_SOP_CLASS, "SCU")
-    assert f"{NOT_AUTHORIZED:04X}H, refused: not authorized" in PAGE
+
+
+def test_statuses_of_its_own() -> None:
+    own = (NOT_AUTHORIZED, SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND, NOT_SUPPORTED)
+    rows = [(row[0], row[1]) for row in table("#### N.7.3.3")]
+    # C000H has a name in PS3.4 B.2.3 only, where it is a C-STORE's.
+    named = {CANNOT_UNDERSTAND: "error: cannot understand"}
+    assert rows == [(f"{status:04X}H", named.get(status) or status_name(status)) for status in own]
 
 
 def test_every_refusal_has_its_row_with_the_answer_it_becomes() -> None:
