@@ -86,8 +86,9 @@ def test_statuses_of_its_own() -> None:
 
 
 def test_every_refusal_has_its_row_with_the_answer_it_becomes() -> None:
-    rows = {row[0]: row[1:4] for row in table("#### N.7.2.2") if "acceptor side" not in row[0]}
-    codes = {re.findall(r"`([a-z-]+)`", text)[0]: row for text, row in rows.items()}
+    rows = [row for row in table("#### N.7.2.2") if "acceptor side" not in row[0]]
+    codes = {re.findall(r"`([a-z-]+)`", row[0])[0]: row[1:4] for row in rows}
+    assert len(codes) == len(rows), "a code stands there twice"
     assert codes == {
         str(code): rejection_row(answer_of(code)) for code in RefusalCode if code not in WITHOUT_A_REJECTION
     }
@@ -124,8 +125,11 @@ def test_parameters_have_the_defaults_of_the_settings(heading: str) -> None:
 
 
 def test_every_timer_is_listed() -> None:
-    listed = set(re.findall(r"`(DIMSE_\w+_TIMEOUTSECONDS)`", PAGE))
-    assert listed == {name for name in FIELD_OF if name.endswith("_TIMEOUTSECONDS")}
+    rows = [re.findall(r"`(DIMSE_\w+)`", row[1])[0] for row in table("### N.6.1")]
+    assert len(rows) == len(set(rows)), "a parameter stands there twice"
+    assert {name for name in rows if name.endswith("_TIMEOUTSECONDS")} == {
+        name for name in FIELD_OF if name.endswith("_TIMEOUTSECONDS")
+    }
 
 
 def test_cipher_suites_and_versions() -> None:
