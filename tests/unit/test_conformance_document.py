@@ -16,9 +16,9 @@ from dimse_proxy.proxy.commands import NOT_AUTHORIZED
 from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.refusals import RefusalCode, answer_of
 from dimse_proxy.proxy.routes import LocalAe, Routes
-from dimse_proxy.proxy.store_and_forward.asking import LONGEST
 from dimse_proxy.queueing.accepting import CANNOT_UNDERSTAND, NOT_SUPPORTED, SUCCESS
 from dimse_proxy.queueing.outcome import OUT_OF_RESOURCES
+from dimse_proxy.queueing.pdvs import LONGEST
 from dimse_proxy.upper_layer.codec import APPLICATION_CONTEXT_NAME
 from dimse_proxy.upper_layer.implementation import (
     IMPLEMENTATION_CLASS_UID,
