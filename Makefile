@@ -96,7 +96,7 @@ $(VENV)/.demo: $(VENV)/bin/pip pyproject.toml
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.demo
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[kubernetes]' --group test
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[kubernetes,otel]' --group test
 	@touch $@
 
 dist/.bundle: $(PACKED)
