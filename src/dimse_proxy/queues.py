@@ -4,6 +4,7 @@ A part of the composition root, imported only where it is on. It decides nothing
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 """What runs until it is cancelled."""
+
+FAULT_PAUSE: Final = 5.0
+"""Seconds after which what failed begins again."""
+
+log: Final = logging.getLogger(__name__)
 
 
 class Queues:
@@ -98,7 +104,7 @@ class Queues:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             for work in self._waiting:
-                tasks.create_task(work())
+                tasks.create_task(_always(work))
 
     def stop(self) -> None:
         """Take no more work, and end what is being delivered behind the object that is on its way."""
@@ -133,7 +139,7 @@ class Queues:
             self._waiting.extend(works)
         else:
             for work in works:
-                self._tasks.create_task(work())
+                self._tasks.create_task(_always(work))
 
     def _store_for(self, channel: str) -> Store:
         store = self._stores.get(channel)
@@ -203,6 +209,18 @@ class Queues:
             channel=channel,
             observer=self._observer,
         )
+
+
+async def _always(work: Work) -> None:
+    """Run it; a fault of ours must not take relayed associations with it."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("A fault in store and forward; it begins again in %g s.", FAULT_PAUSE)
+        else:
+            return
+        await asyncio.sleep(FAULT_PAUSE)
 
 
 def _keys(settings: Settings) -> "QueueKeys | None":

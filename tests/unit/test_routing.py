@@ -301,3 +301,18 @@ def test_names_for_one_line() -> None:
     assert described([], "targets") == "none"
     assert described(["A", "B"], "targets") == "A, B"
     assert described(["A"] * 21, "targets") == "21 targets"
+
+
+def test_what_is_queued_is_said_for_all_or_for_each(tmp_path: Path) -> None:
+    file = FILE + '[[local]]\ncalled = "MAIL"\nchannel = "S2"\ndelivery = "store-and-forward"\n'
+    assert table(tmp_path).queued_channels == ()
+    some = table(tmp_path, file)
+    assert some.queued_channels == ("S2",)
+    assert some.project("MAIL") == AskedFor(channel="S2", called="MAIL", delivery="store-and-forward")
+    assert some.project("PACS_S1") == AskedFor(channel="S1", called="PACS")
+    every = table(tmp_path, file.replace("store-and-forward", "relay"), DELIVERY="store-and-forward")
+    assert every.queued_channels == ("S1",)
+    # Whoever calls a Move alias wants to hear what the asker says.
+    assert every.project("WS1_OF_S2") == AskedFor(channel="S2", called="WS1", is_alias=True)
+    anything = Routing(settings(CONFIG_PATH=str(tmp_path / "none"), AE="*", DELIVERY="store-and-forward")).table
+    assert anything.project("WHATEVER") == AskedFor(channel="B", called="WHATEVER", delivery="store-and-forward")

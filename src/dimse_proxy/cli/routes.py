@@ -116,7 +116,13 @@ def _everything(settings: Settings, routing: Routing, warnings: list[str]) -> Js
         "default_channel": routes.default_channel,
         "own_ae_title": routes.own_ae_title or None,
         "local": [
-            {"called": local.called, "channel": local.channel, "ask_for": local.ask_for} for local in routes.local_aes
+            {
+                "called": local.called,
+                "channel": local.channel,
+                "ask_for": local.ask_for,
+                "delivery": local.delivery,
+            }
+            for local in routes.local_aes
         ],
         "targets": [_target(target) for target in routes.targets],
         "move_aliases": [
@@ -164,8 +170,11 @@ def _write_tables(settings: Settings, routing: Routing) -> None:
     console.print()
     table(
         "What AEs of this network call here",
-        ("called", "goes to channel", "asks for"),
-        ((_any(local.called), local.channel, local.ask_for or "the called AE title") for local in routes.local_aes),
+        ("called", "goes to channel", "asks for", "delivery"),
+        (
+            (_any(local.called), local.channel, local.ask_for or "the called AE title", local.delivery)
+            for local in routes.local_aes
+        ),
     )
     table(
         "Move aliases",
