@@ -129,7 +129,8 @@ class Queues:
         """They cannot."""
 
     def link_error(self, text: str, fatal: bool) -> None:
-        """The server said something."""
+        """The server said something, or did not take what nobody waits for an answer to."""
+        self._observer.queue_trouble(", ".join({*self._stores, *self._deliveries}), text)
 
     # Inside.
 

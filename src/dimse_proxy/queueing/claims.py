@@ -13,7 +13,10 @@ LEASE_TIME: Final = 30.0
 CONSECUTIVE_FAILURES: Final = 3
 """Objects in a row that were to be tried again, after which an association rests: the target is full, or ill."""
 MARK_INTERVAL: Final = 5.0
-"""Seconds since the last record after which `work` is written again: far less than a receiver waits for more."""
+"""Seconds since the last record after which a sender writes `work` again."""
+CLAIM_IDLE: Final = 15.0
+"""Seconds that a receiver waits for more at least, before it acknowledges the work of an association that has not
+ended: longer than a record without work of its own can take, which is twice the interval before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -231,10 +231,11 @@ class JetStreamLink:
         if (denied := _DENIED.search(text)) is not None:
             subject = denied[1].lower()
             self._denied[subject] = text
-            for waiting in self._waiting.values():
-                if waiting.subject.lower() == subject:
-                    _fail(waiting, JetStreamError(text, Trouble.DENIED))
-            return
+            asked = [waiting for waiting in self._waiting.values() if waiting.subject.lower() == subject]
+            for waiting in asked:
+                _fail(waiting, JetStreamError(text, Trouble.DENIED))
+            if asked:
+                return
         self._user.link_error(text, fatal)
 
     # Inside.

@@ -16,7 +16,7 @@ from dimse_proxy.proxy.store_and_forward.outgoing import AssociationLostError, O
 from dimse_proxy.proxy.store_and_forward.prefetch import Fetched, Item, Prefetch, Unusable
 from dimse_proxy.proxy.store_and_forward.queue import Queue
 from dimse_proxy.queueing.backoff import Backoff
-from dimse_proxy.queueing.claims import CONSECUTIVE_FAILURES, Limits, plan
+from dimse_proxy.queueing.claims import CLAIM_IDLE, CONSECUTIVE_FAILURES, Limits, plan
 from dimse_proxy.queueing.outcome import Outcome, judge_status
 from dimse_proxy.queueing.records import (
     Attempt,
@@ -156,8 +156,12 @@ class AssociationDelivery:
                 await self._send(todo.due)
                 idle_since, polls = self._loop.time(), 0
                 continue
-            if has_ended or self._loop.time() - idle_since >= self._options.idle:
+            idle = self._loop.time() - idle_since
+            if has_ended or idle >= max(self._options.idle, CLAIM_IDLE):
                 break
+            if idle >= self._options.idle and self._outgoing is not None:
+                await self._outgoing.release()
+                self._outgoing = None
             if self._is_stopping():
                 raise Interrupted(_STOPPING_PAUSE)
             if await self._has_ended():
@@ -232,7 +236,8 @@ class AssociationDelivery:
         while True:
             try:
                 return await read()
-            except JetStreamError:
+            except JetStreamError as error:
+                self._queue.note(error)
                 await asyncio.sleep(1.0)
 
     # Sending.

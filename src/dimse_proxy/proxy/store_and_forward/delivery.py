@@ -152,7 +152,8 @@ class Delivery:
             pause = interrupted.pause
         except LeaseLostError:
             return
-        except JetStreamError:
+        except JetStreamError as error:
+            self.queue.note(error)
             pause = _BUSY_PAUSE
         if pause is None:
             await tenure.release()

@@ -147,6 +147,19 @@ class Queue:
                 await self._usable.wait()
         return self.trouble()
 
+    def note(self, error: JetStreamError) -> None:
+        """Something was not stored, or not read: say so, and look at the streams if they may have changed."""
+        if error.trouble is Trouble.FULL:
+            self._tell(f"it is full: {error}")
+        elif error.trouble is Trouble.NO_ANSWER:
+            self._tell(
+                f"JetStream does not acknowledge ({error}); the log of nats-server says whether its disk is full"
+            )
+        elif error.trouble not in (Trouble.AWAY, Trouble.WRONG_SEQUENCE):
+            self._tell(str(error))
+        if error.trouble in (Trouble.NO_STREAM, Trouble.NOT_ENABLED, Trouble.DENIED):
+            self._check_wanted.set()
+
     # Writing.
 
     async def put(self, subject: str, data: bytes, *, is_chunk: bool = False, seconds: float | None = None) -> int:
@@ -174,7 +187,7 @@ class Queue:
             except JetStreamError as error:
                 if error.sequence:
                     return error.sequence  # It was stored, and only the acknowledgement was lost.
-                self._note(error)
+                self.note(error)
                 if error.trouble in _HOPELESS or loop.time() + _RETRY_PAUSE >= end:
                     if error.trouble is Trouble.NO_ANSWER:
                         self._unanswered_until = loop.time() + _UNANSWERED_REST
@@ -197,7 +210,7 @@ class Queue:
             try:
                 await self.replace(subject, data)
             except JetStreamError as error:
-                self._note(error)
+                self.note(error)
                 if loop.time() + 1.0 >= end:
                     raise
             else:
@@ -212,7 +225,7 @@ class Queue:
             try:
                 await self.jetstream.delete(self.flow.record_stream, sequence)
             except JetStreamError as error:
-                self._note(error)
+                self.note(error)
                 if loop.time() + 1.0 >= end:
                     raise
             else:
@@ -318,19 +331,6 @@ class Queue:
         except JetStreamError as error:
             wanted = f"stream {plan.name} with {plan.config['max_bytes']} bytes (DIMSE_QUEUE_MAX_BYTES)"
             raise JetStreamError(f"{wanted} cannot be made: {error}", error.trouble) from None
-
-    def _note(self, error: JetStreamError) -> None:
-        """A message was not stored: perhaps the streams have changed."""
-        if error.trouble is Trouble.FULL:
-            self._tell(f"it is full: {error}")
-        elif error.trouble is Trouble.NO_ANSWER:
-            self._tell(
-                f"JetStream does not acknowledge ({error}); the log of nats-server says whether its disk is full"
-            )
-        elif error.trouble not in (Trouble.AWAY, Trouble.WRONG_SEQUENCE):
-            self._tell(str(error))
-        if error.trouble in (Trouble.NO_STREAM, Trouble.NOT_ENABLED, Trouble.DENIED):
-            self._check_wanted.set()
 
     def _set_trouble(self, trouble: str) -> None:
         self._trouble = trouble
