@@ -78,7 +78,7 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11
 
 lock: $(VENV)/.bundle ## the versions that bundle and image are made of, the newest allowed ones, with their hashes
 	$(LOCK) deploy/requirements/runtime.txt pyproject.toml
-	$(LOCK) deploy/requirements/image.txt --constraint deploy/requirements/runtime.txt --extra kubernetes pyproject.toml
+	$(LOCK) deploy/requirements/image.txt --constraint deploy/requirements/runtime.txt --extra kubernetes --extra otel pyproject.toml
 	$(LOCK) deploy/requirements/wheel.txt --group wheel
 	$(LOCK) deploy/requirements/build.txt --constraint deploy/requirements/runtime.txt --group bundle
 

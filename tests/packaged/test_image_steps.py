@@ -93,10 +93,11 @@ def test_a_pair_of_images_stores(image: Image, nats_server: NatsServer, tmp_path
         assert health.returncode == 1
 
 
-def test_the_image_is_the_operators_too(image: Image, no_network: None) -> None:
+def test_the_image_is_the_operators_too_and_can_trace(image: Image, no_network: None) -> None:
     asked = in_image(image, "dimse-proxy", "operator", "--help")
     assert asked.returncode == 0, asked.stderr
-    assert in_image(image, "/opt/dimse-proxy/bin/python", "-c", "import dimse_proxy.kubernetes.operator").stderr == ""
+    extras = "import dimse_proxy.kubernetes.operator, opentelemetry.sdk.trace"
+    assert in_image(image, "/opt/dimse-proxy/bin/python", "-c", extras).stderr == ""
 
 
 def test_the_root_is_as_small_as_its_parts(image: Image, debian: Path) -> None:

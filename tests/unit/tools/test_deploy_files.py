@@ -81,7 +81,7 @@ def test_the_unit_waits_longer_than_the_grace_period() -> None:
     assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in unit
 
 
-@pytest.mark.parametrize(("name", "extras"), [("runtime.txt", ()), ("image.txt", ("kubernetes",))])
+@pytest.mark.parametrize(("name", "extras"), [("runtime.txt", ()), ("image.txt", ("kubernetes", "otel"))])
 def test_what_is_locked_is_what_the_project_asks_for(name: str, extras: tuple[str, ...]) -> None:
     versions = locked(name)
     for requirement in wanted(*extras):
