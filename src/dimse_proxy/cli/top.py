@@ -16,11 +16,13 @@ from rich.text import Text
 
 from dimse_proxy.config.settings import load_settings
 from dimse_proxy.errors import ConfigError
-from dimse_proxy.observability.page.words import in_bytes, in_seconds, under_way
+from dimse_proxy.observability.page.words import in_bytes, in_seconds, under_way, where_to
 
 INTERVAL: Final = 1.0
 PATIENCE: Final = 3.0
 _ENDED: Final = 8
+_NUMBERS: Final = {"no.": 3, "out": 6, "in": 6, "rate": 8, "age": 6, "took": 6}
+"""Columns of numbers, and how wide they are at least."""
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 
 
@@ -149,8 +151,12 @@ def _ended_table(ended: list[Any]) -> Table:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", expand=True)
     for column in columns:
-        is_number = column in ("no.", "out", "in", "rate", "age", "took")
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=True, overflow="ellipsis")
+        if column in _NUMBERS:
+            table.add_column(column, justify="right", no_wrap=True, min_width=_NUMBERS[column])
+        elif column in ("what", "how"):
+            table.add_column(column, ratio=2, overflow="fold")  # what is wrong is worth a second line
+        else:
+            table.add_column(column, ratio=1, no_wrap=True, overflow="ellipsis")
     return table
 
 
@@ -159,7 +165,7 @@ def _ends(item: Any) -> tuple[Text | str, ...]:
     now = under_way(item) if item.get("in_progress") else ""
     return (
         Text(f"{item['calling']} {item['peer']}"),
-        Text(f"{item['called']} {item['target']}"),
+        Text(f"{item['called']} {where_to(item)}"),
         Text("; ".join(filter(None, (services, now)))),
         in_bytes(item["bytes_out"]),
         in_bytes(item["bytes_in"]),

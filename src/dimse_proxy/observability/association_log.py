@@ -16,6 +16,7 @@ from dimse_proxy.dimse.uids import uid_name
 from dimse_proxy.observability.flood import Flood
 from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal, Side
 from dimse_proxy.proxy.refusals import RefusalCode, tunnel_cause
+from dimse_proxy.tunnel.events import TunnelCode
 from dimse_proxy.upper_layer.dump import describe_accept, describe_request
 from dimse_proxy.upper_layer.pdu import (
     AssociateAccept,
@@ -33,6 +34,12 @@ RESULTS: Final = {
     4: "no transfer syntax supported",
 }
 """Of a presentation context that was not accepted (PS3.8 Table 9-18)."""
+_LOST: Final[dict[str, str]] = {
+    TunnelCode.SILENT: "it is not heard any more: it has ended without a word, or cannot reach NATS",
+    TunnelCode.PEER_LOST: "it was not heard for too long (DIMSE_RESUME_TIMEOUTSECONDS): its associations are aborted",
+    TunnelCode.PEER_RESTARTED: "it has restarted: the associations that it had are aborted",
+    TunnelCode.GOING_AWAY: "it has shut down",
+}
 MOST_REQUESTS: Final = 5
 """Requests without a response that are named one by one."""
 
@@ -191,7 +198,8 @@ class AssociationLog:
 
     def peer_lost(self, channel: str, instance: str, code: str) -> None:
         """It went away, or is not heard any more."""
-        self._log.warning("peer lost", channel=channel, instance=instance, cause=code)
+        write = self._log.info if code == TunnelCode.GOING_AWAY else self._log.warning
+        write("peer lost", channel=channel, instance=instance, code=code, cause=_LOST.get(code, code))
 
     def peer_refused(self, channel: str, instance: str, code: str) -> None:
         """It is there, and cannot be talked to."""

@@ -278,7 +278,7 @@ class Exposition(Collector):
         tunnel, counts = self._sources.tunnel, self._sources.counts
         peers, counters = tunnel.peers(), tunnel.counters
         now = self._sources.clock()
-        states = Counter(_state_of(peer, now) for peer in peers)
+        states = Counter(_state_of(peer, now) for peer in peers if peer.accepts)
         gauge = GaugeMetricFamily(f"{PREFIX}tunnel_peers", "Proxies of the other side.", labels=("state",))
         for state in ("present", "silent", "going-away", "incompatible"):
             gauge.add_metric((state,), states[state])

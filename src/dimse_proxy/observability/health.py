@@ -4,6 +4,7 @@ It asks when it is asked; it remembers only what NATS said last. Being alive is 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from dimse_proxy.observability.listener import Listener
@@ -33,18 +34,28 @@ _TARGET_CODES: Final = frozenset(
 class Health(Listener):
     """Of one process."""
 
-    def __init__(self, tunnel: TunnelView, routes: Callable[[], Routes], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        tunnel: TunnelView,
+        routes: Callable[[], Routes],
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
         """Begin before the listener is open.
 
         Args:
             tunnel: of this process.
             routes: the table in use: which channels are to be there, and which targets there are.
             clock: seconds, that of the tunnel.
+            wall_clock: seconds since the epoch.
         """
         self.is_listening = False
         self.is_stopping = False
         self.nats_trouble = "not connected yet"
         """What NATS, or the loss of it, said last; empty while connected."""
+        self._nats_since = wall_clock()
+        """When it was last connected, or when this began."""
+        self._wall_clock: Final = wall_clock
         self._tunnel: Final = tunnel
         self._routes: Final = routes
         self._clock: Final = clock
@@ -60,7 +71,7 @@ class Health(Listener):
         if self.is_stopping:
             reasons["stopping"] = "this proxy is shutting down and refuses new associations"
         if not self._tunnel.is_connected:
-            reasons["nats"] = f"NATS: {self.nats_trouble}"
+            reasons["nats"] = f"NATS: {self.nats_trouble}; not connected since {_moment(self._nats_since)}"
         elif trouble := self.peer_trouble():
             reasons["peer"] = trouble
         return reasons
@@ -86,9 +97,10 @@ class Health(Listener):
             return f"the proxies on channel {channel} speak other versions of the tunnel's protocol"
         if silent := [peer for peer in peers if not is_heard(peer, now)]:
             last = max(silent, key=lambda peer: peer.last_seen)
+            since = _moment(self._wall_clock() - (now - last.last_seen))
             return (
-                f"no proxy on channel {channel} has been heard for {now - last.last_seen:.0f} s (the last was "
-                f"{last.instance}): it has ended without a word, or cannot reach NATS"
+                f"no proxy on channel {channel} has been heard since {since} (the last was {last.instance}): it has "
+                "ended without a word, or cannot reach NATS"
             )
         return self._refused_peers.get(channel) or f"no proxy is present on channel {channel}"
 
@@ -145,6 +157,7 @@ class Health(Listener):
     def nats_disconnected(self, reason: str) -> None:
         """The reason stands until something newer is known."""
         self.nats_trouble = reason
+        self._nats_since = self._wall_clock()
 
     def nats_error(self, text: str, fatal: bool) -> None:
         """Why it cannot be reached; while connected it is about one message, and for the log."""
@@ -158,6 +171,11 @@ class Health(Listener):
     def peer_refused(self, channel: str, instance: str, code: str) -> None:
         """Kept for the sentence that says why nobody can be asked."""
         self._refused_peers[channel] = tunnel_cause(code, channel, "")
+
+
+def _moment(seconds: float) -> str:
+    """Return a moment as text: a sentence that counted seconds would be read out again every second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def is_heard(peer: Peer, now: float) -> bool:

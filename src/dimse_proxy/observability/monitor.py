@@ -58,7 +58,7 @@ class Monitor:
         self._audit: Final = audit
         self._loop: Final = loop
         self._counts: Final = Counts()
-        self.health: Final = Health(tunnel, routes, loop.time)
+        self.health: Final = Health(tunnel, routes, loop.time, time.time)
         self._state: Final = LiveState(self._counts.p_data_bytes, loop.time, time.time)
         self.listeners: Final[Sequence[Listener]] = (self._counts, self.health, self._state)
         self._identity = Identity(

@@ -112,6 +112,7 @@ class Snapshot:
             "peers": {
                 "usable": health.peer_trouble() is None,
                 "reason": "; ".join(health.peer_troubles()) or None,
+                "channels": list(self._routes().channels),
                 "list": self._peers(),
             },
             "target": {
@@ -263,6 +264,7 @@ def _described(live: Live) -> Json:
         "called": record.called,
         "peer": record.peer,
         "target": record.target,
+        "channel": record.channel,
         "services": dict(live.services),
         "failures": live.failures,
         "operations_refused": dict(record.operations_refused),

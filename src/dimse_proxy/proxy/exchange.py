@@ -205,9 +205,11 @@ class Exchange:
             case SessionClosed(session=session):
                 self._users.pop(session.id, None)
             case PeerAppeared(peer=peer):
-                self._observer.peer_appeared(peer.channel, peer.instance, peer.version)
+                if peer.accepts:  # `dimse-proxy doctor` and `echo` come and go
+                    self._observer.peer_appeared(peer.channel, peer.instance, peer.version)
             case PeerLost(peer=peer, code=code):
-                self._observer.peer_lost(peer.channel, peer.instance, code)
+                if peer.accepts:
+                    self._observer.peer_lost(peer.channel, peer.instance, code)
             case PeerRefused(channel=channel, instance=instance, code=code):
                 self._observer.peer_refused(channel, instance, code)
             case unreachable:

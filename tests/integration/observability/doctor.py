@@ -60,11 +60,12 @@ class Site:
         """NATS is found to be down at once: for faults that are named before it."""
         return self.env(channel, DIMSE_NATS_URL=f"{LOOPBACK}:{free_port()}", **more)
 
-    def start_b(self, **more: str) -> None:
+    def start_b(self, **more: str) -> Proxy:
         target = {"DIMSE_TARGET_HOST": LOOPBACK, "DIMSE_TARGET_PORT": str(self.target_port), "DIMSE_TARGET_AE": "SCP"}
         proxy = Proxy("b", self.folder, self.env("B", **(target | more)))
         self._stack.callback(proxy.process.stop)
         proxy.wait_for("NATS connected")
+        return proxy
 
     def start_target(self, *supported: str) -> Scp:
         return self._stack.enter_context(Scp(self.target_port, offers(*(supported or (Verification,))), []))

@@ -11,11 +11,12 @@ from tests.integration.peers.waiting import free_port
 
 
 def test_all_is_well(site: Site, tmp_path: Path) -> None:
-    site.start_b()
+    other = site.start_b()
     site.start_target()
     code, text = examine(site.env("A"), tmp_path)
     assert code == ALL_WELL, text
     assert "All is well" in text
+    assert not other.find("peer (appeared|lost).*doctor"), "a visitor is no peer"
     report = json.loads(examine(site.env("A"), tmp_path, "--json")[1])
     assert report["first"] is None
     checks = [each["check"] for each in report["findings"]]

@@ -102,7 +102,7 @@ def test_readiness_follows_a_peer_that_crashes(watched: Watched, follows: Callab
     with always_alive(a):
         with stopped(pair.b.process):
             follows(a, False, "the peer stands still")
-            assert "has been heard for" in a.json("/readyz")["reasons"]["peer"]
+            assert "has been heard since" in a.json("/readyz")["reasons"]["peer"]
         follows(a, True, "the peer goes on")
         pair.b.process.kill()
         follows(a, False, "the peer is killed")

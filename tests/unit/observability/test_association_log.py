@@ -176,8 +176,11 @@ def test_peers_and_nats(lines: list[dict[str, object]]) -> None:
     log = AssociationLog()
     log.peer_appeared("B", "b1", "0.1.0")
     log.peer_lost("B", "b1", "silent")
+    log.peer_lost("B", "b2", "going-away")
     log.nats_connected("nats://127.0.0.1:4222", 1048576)
     log.nats_disconnected("end of file")
     log.nats_error("authorization violation", True)
     log.nats_error("something", False)
-    assert [line["level"] for line in lines] == ["info", "warning", "info", "warning", "error", "warning"]
+    assert [line["level"] for line in lines] == ["info", "warning", "info", "info", "warning", "error", "warning"]
+    assert "not heard any more" in str(lines[1]["cause"])
+    assert lines[2]["cause"] == "it has shut down"

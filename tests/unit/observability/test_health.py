@@ -5,10 +5,11 @@ from dimse_proxy.proxy.hooks import Side
 from tests.unit.observability.watching import ACCEPT, REQUEST, TARGET, TunnelDouble, peer, record, refusal, routes
 
 NOW = 102.0
+EPOCH = 1_700_000_000
 
 
 def ready(tunnel: TunnelDouble) -> Health:
-    health = Health(tunnel, routes, lambda: NOW)
+    health = Health(tunnel, routes, lambda: NOW, lambda: EPOCH + NOW)
     health.is_listening = True
     health.nats_connected("nats", 1)
     return health
@@ -20,12 +21,12 @@ def test_ready_when_all_is_there() -> None:
 
 def test_every_reason_has_a_sentence() -> None:
     tunnel = TunnelDouble(is_connected=False)
-    health = Health(tunnel, routes, lambda: NOW)
+    health = Health(tunnel, routes, lambda: NOW, lambda: EPOCH + NOW)
     assert list(health.reasons) == ["listener", "nats"]
     health.nats_error("authorization violation", True)
-    assert health.reasons["nats"] == "NATS: authorization violation"
+    assert health.reasons["nats"] == "NATS: authorization violation; not connected since 2023-11-14 22:15:02 UTC"
     health.nats_disconnected("closed")
-    assert health.reasons["nats"] == "NATS: closed"
+    assert health.reasons["nats"].startswith("NATS: closed; not connected since ")
     health.is_stopping = True
     assert "stopping" in health.reasons
 
@@ -37,8 +38,8 @@ def test_every_reason_has_a_sentence() -> None:
         ([peer(channel="C")], "no proxy is present"),
         ([peer(going_away=True)], "shutting down"),
         ([peer(compatible=False)], "other versions"),
-        ([peer(present=False)], "has been heard for 3 s (the last was b1)"),
-        ([peer(late_at=NOW)], "has been heard for 3 s (the last was b1)"),
+        ([peer(present=False)], "has been heard since 2023-11-14 22:14:59 UTC (the last was b1)"),
+        ([peer(late_at=NOW)], "has been heard since 2023-11-14 22:14:59 UTC (the last was b1)"),
         ([peer(late_at=NOW), peer(instance="b0", last_seen=90.0, present=False)], "(the last was b1)"),
         ([peer(late_at=NOW), peer(instance="b0", going_away=True)], "shutting down"),
         ([peer(accepts=False)], "no proxy is present"),

@@ -1,5 +1,7 @@
 """A hub: several channels and targets, in health, snapshot and page."""
 
+import re
+
 from dimse_proxy.observability.health import Health
 from dimse_proxy.observability.page import Page
 from dimse_proxy.proxy.hooks import Side
@@ -27,7 +29,7 @@ def hub(**changes: object) -> Routes:
 
 
 def ready(tunnel: TunnelDouble) -> Health:
-    health = Health(tunnel, hub, lambda: 102.0)
+    health = Health(tunnel, hub, lambda: 102.0, lambda: 102.0)
     health.is_listening = True
     health.nats_connected("nats", 1)
     return health
@@ -40,7 +42,7 @@ def test_one_site_is_enough_to_be_ready_and_the_others_are_told() -> None:
     assert health.peer_trouble() is None
     nobody, silent = health.peer_troubles()
     assert nobody == "no proxy is present on channel S1"
-    assert silent.startswith("no proxy on channel S3 has been heard for 3 s (the last was b1)")
+    assert silent.startswith("no proxy on channel S3 has been heard since 1970-01-01 00:01:39 UTC (the last was b1)")
 
 
 def test_without_any_site_it_is_not() -> None:
@@ -91,6 +93,18 @@ def test_the_status_has_all_of_them() -> None:
     pieces = Page(stage.snapshot).pieces()["parts"]
     assert "Peers on channel S1, S2, S3" in pieces
     assert "2 targets" in pieces
+
+
+def test_the_peers_of_several_sites_are_told_apart_and_those_in_trouble_come_first() -> None:
+    stage = Stage(routes=hub())
+    stage.tunnel.known = [peer(channel="S2", instance="main"), peer(channel="S3", instance="main", present=False)]
+    stage.tunnel.known += [peer(channel="S1", instance=f"p{number}") for number in range(9)]
+    stage.tunnel.known += [peer(channel="S1", instance="doctor-1", accepts=False)]
+    parts = Page(stage.snapshot).pieces()["parts"]
+    names = re.findall(r"<dt>(S\d \w+|more)</dt>", parts)
+    assert names == ["S3 main", "S2 main", "S1 p0", "S1 p1", "S1 p2", "more"]
+    assert 'class="badge wait">10 present' in parts
+    assert "doctor" not in parts
 
 
 def test_the_routes_for_people() -> None:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from dimse_proxy.dimse.tracking import RequestInProgress
-from dimse_proxy.observability.page.words import under_way
+from dimse_proxy.observability.page.words import under_way, where_to
 from dimse_proxy.observability.state import BINS, MOST_ENDED
 from dimse_proxy.proxy.hooks import EndCause, Side
 from tests.unit.observability.watching import STORE_RQ, STORE_RSP, Stage, ending, message, record, refusal
@@ -100,6 +100,16 @@ def test_what_is_under_way_and_who_is_waited_for(side: Side, from_requestor: boo
     assert stage.snapshot.ended()[0]["unanswered"] == "C-STORE 7, 2.0 s under way"
     stage.ask()
     assert under_way(stage.snapshot.live()[0]) == ""
+
+
+def test_where_an_association_goes() -> None:
+    stage = Stage()
+    stage.ask(channel="B", target="B")
+    stage.ask(target="nobody: no presentation context passed the filter")
+    stage.ask(side=Side.REQUESTOR, channel="A", target="PACS@pacs:104")
+    there, nobody, here = map(where_to, reversed(stage.snapshot.live()))
+    assert (there, nobody) == ("channel B", "nobody: no presentation context passed the filter")
+    assert here == "PACS@pacs:104"
 
 
 def test_fifteen_minutes_of_throughput() -> None:

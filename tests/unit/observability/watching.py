@@ -131,7 +131,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.counts = Counts()
-        self.health = Health(self.tunnel, lambda: self.routes, lambda: self.now)
+        self.health = Health(self.tunnel, lambda: self.routes, lambda: self.now, lambda: 1_700_000_000 + self.now)
         self.health.is_listening = True
         self.health.nats_connected("nats://nats:4222", 1 << 20)
         self.state = LiveState(self.counts.p_data_bytes, lambda: self.now, lambda: 1_700_000_000 + self.now)

@@ -13,11 +13,14 @@ from string import Template
 from typing import Any, Final
 
 from dimse_proxy.observability.page.graph import throughput_graph
-from dimse_proxy.observability.page.words import in_bytes, in_seconds, in_time, under_way
+from dimse_proxy.observability.page.words import in_bytes, in_seconds, in_time, under_way, where_to
 from dimse_proxy.observability.snapshot import Json, Snapshot
 
 MOST_LIVE: Final = 200
 """Live associations on the page; the API has all."""
+
+MOST_PEERS: Final = 5
+"""On their card, those in trouble first."""
 
 _FOLDER: Final = files(__name__)
 _CSS: Final = (_FOLDER / "status.css").read_text(encoding="utf-8")
@@ -161,11 +164,14 @@ def _peers_card(status: Json) -> str:
     peers = status["peers"]
     usable = [peer for peer in peers["list"] if peer["usable"]]
     values: dict[str, str] = {}
-    for peer in peers["list"][:5]:
-        values[peer["instance"]] = f"version {peer['version']}, {_peer_state(peer)}"
-    if len(peers["list"]) > 5:
-        values["more"] = str(len(peers["list"]) - 5)
-    badge = _badge(f"{len(usable)} present", "good") if usable else _badge("nobody there", "bad")
+    for peer in sorted(peers["list"], key=lambda peer: peer["usable"])[:MOST_PEERS]:
+        name = peer["instance"] if len(peers["channels"]) == 1 else f"{peer['channel']} {peer['instance']}"
+        values[name] = f"version {peer['version']}, {_peer_state(peer)}"
+    if len(peers["list"]) > MOST_PEERS:
+        values["more"] = str(len(peers["list"]) - MOST_PEERS)
+    badge = _badge(f"{len(usable)} present", "wait" if peers["reason"] else "good")
+    if not usable:
+        badge = _badge("nobody there", "bad")
     if not status["nats"]["connected"]:
         badge, values, reason = _badge("unknown", "wait"), {"": "Without NATS, nobody is heard."}, None
     else:
@@ -192,7 +198,7 @@ def _ends(item: Json) -> str:
     way = "accepted here" if item["side"] == "acceptor" else "from the other side"
     return (
         f"<td>{escape(item['calling'] or '?')}<small>{escape(item['peer'])}</small></td>"
-        f"<td>{escape(item['called'] or '?')}<small>{escape(item['target'] or way)}</small></td>"
+        f"<td>{escape(item['called'] or '?')}<small>{escape(where_to(item) or way)}</small></td>"
         f"<td>{_services(item)}</td>"
         f'<td class="number">{in_bytes(item["bytes_out"])}</td><td class="number">{in_bytes(item["bytes_in"])}</td>'
     )

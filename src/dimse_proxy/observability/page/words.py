@@ -35,6 +35,13 @@ def in_seconds(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
+def where_to(item: Mapping[str, Any]) -> str:
+    """Return where an association of the API goes: the target, or what is known of it at the side that asked."""
+    if item["side"] == "acceptor":
+        return f"channel {item['channel']}" if item["target"] == item["channel"] != "" else item["target"]
+    return str(item["target"])
+
+
 def under_way(live: Mapping[str, Any]) -> str:
     """Return what a live association of the API does right now: `C-STORE under way`, and whom it waits for if long."""
     request = live["in_progress"]
