@@ -54,7 +54,9 @@ class Cluster:
             "clusters": [{"name": "test", "cluster": {"server": self.url, "insecure-skip-tls-verify": True}}],
             "users": [{"name": "test", "user": {"token": self.operators_token}}],
         }
-        self.kubeconfig.write_text(yaml.safe_dump(config))
+        whole = self.kubeconfig.with_suffix(".new")
+        whole.write_text(yaml.safe_dump(config))
+        whole.rename(self.kubeconfig)  # an operator that runs reads it meanwhile
 
     # Requests.
 
