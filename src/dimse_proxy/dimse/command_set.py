@@ -85,7 +85,12 @@ class CommandField(IntEnum):
     @property
     def service(self) -> str:
         """The DIMSE service that the message belongs to: `C-STORE` of both C-STORE-RQ and C-STORE-RSP."""
-        return self.message_name.rpartition("-")[0]
+        return _SERVICES[self]
+
+
+_COMMAND_FIELDS: Final = {int(field): field for field in CommandField}
+_SERVICES: Final = {field: field.message_name.rpartition("-")[0] for field in CommandField}
+# Looked up, not made: every message that passes asks for both.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,20 +124,21 @@ class CommandSet:
             RemoteProtocolError: an element of another group, one that occurs twice, or one that is cut off.
         """
         elements: dict[int, bytes] = {}
-        position = 0
-        while position < len(data):
-            if position + _ELEMENT_HEADER.size > len(data):
+        position, size = 0, len(data)
+        unpack, header_length = _ELEMENT_HEADER.unpack_from, _ELEMENT_HEADER.size
+        while position < size:
+            if position + header_length > size:
                 _malformed("ends within the header of an element")
-            group, tag, length = _ELEMENT_HEADER.unpack_from(data, position)
-            position += _ELEMENT_HEADER.size
+            group, tag, length = unpack(data, position)
+            start = position + header_length
+            position = start + length
             if group != 0:
                 _malformed(f"holds an element of group {group:04X}")
-            if length > len(data) - position:
+            if position > size:
                 _malformed(f"ends within element (0000,{tag:04X})")
             if tag in elements:
                 _malformed(f"holds element (0000,{tag:04X}) twice")
-            elements[tag] = bytes(data[position : position + length])
-            position += length
+            elements[tag] = data[start:position]
         elements.pop(Tag.COMMAND_GROUP_LENGTH, None)
         return cls(elements=elements)
 
@@ -153,10 +159,7 @@ class CommandSet:
     @property
     def command_field(self) -> CommandField | None:
         """Command Field; None also for a value that PS3.7 does not know."""
-        try:
-            return CommandField(self._us(Tag.COMMAND_FIELD) or 0)
-        except ValueError:
-            return None
+        return _COMMAND_FIELDS.get(self._us(Tag.COMMAND_FIELD) or 0)
 
     @property
     def is_response(self) -> bool:
@@ -244,10 +247,11 @@ class CommandSet:
         return f"CommandSet({', '.join(shown)})"
 
     def _us(self, tag: Tag) -> int | None:
-        value = self.elements.get(tag, b"")
-        if len(value) != _US.size:
+        value = self.elements.get(tag)
+        if value is None or len(value) != 2:
             return None
-        return int.from_bytes(value, "little")
+        number: int = _US.unpack(value)[0]
+        return number
 
     def _text(self, tag: Tag) -> str | None:
         value = self.elements.get(tag)

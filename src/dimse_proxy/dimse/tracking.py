@@ -5,7 +5,7 @@ sends, nothing raises; what cannot be understood is counted as unknown. Memory i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from dimse_proxy.dimse.command_set import CommandField, CommandSet
@@ -14,6 +14,7 @@ from dimse_proxy.errors import RemoteProtocolError
 from dimse_proxy.upper_layer.events import CommandFragment, DataSetEnd, PdvMark
 
 UNKNOWN_SERVICE: Final = "unknown"
+_CANCEL: Final = CommandField.C_CANCEL_RQ.service
 
 COMMAND_LIMIT: Final = 1 << 20
 """Bytes of all commands that are not complete yet, of one association. The commands of PS3.7 take some hundred."""
@@ -57,6 +58,8 @@ class MessageSeen:
     service: str
     """`C-STORE`, `N-ACTION`...; `C-CANCEL` is one of its own; `unknown` for a Command Field that PS3.7 has not."""
     command: CommandSet
+    status_class: StatusClass | None
+    """Of a response; None of a request."""
     data_set_length: int
     """Bytes, 0 without a data set."""
     duration: float | None
@@ -87,13 +90,47 @@ class _Count:
     data_set_bytes: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
 
 
+@dataclass(slots=True)
+class _Command:
+    """A complete command, and what is asked of it several times on its way: a property of it costs more each time."""
+
+    command: CommandSet
+    service: str
+    status_class: StatusClass | None
+    """Of a response; None of a request."""
+    message_id: int | None
+    """Of the request: its own one, or the one that is being responded to."""
+
+    @classmethod
+    def of(cls, command: CommandSet) -> "_Command":
+        if command.is_response:
+            return cls(command, service_of(command), _class_of(command), command.message_id_being_responded_to)
+        return cls(command, service_of(command), None, command.message_id)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Request:
+    """A `RequestInProgress` in the making, which changes with what passes."""
+
+    command: CommandSet
+    from_requestor: bool
+    context_id: int
+    service: str
+    message_id: int
+    begun: float
+    since: float
+    is_whole: bool = False
+    data_set_length: int = 0
+    heard: float | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class _Incoming:
     """What has passed of a message, of one presentation context in one direction."""
 
     fragments: bytearray = field(default_factory=bytearray)
     too_long: bool = False
-    complete: CommandSet | None = None
+    complete: _Command | None = None
     """The command, once it is complete and while its data set is awaited."""
 
 
@@ -109,7 +146,7 @@ class MessageTracker:
         self._contexts: Final = dict(contexts)
         self._incoming: Final[dict[tuple[bool, int], _Incoming]] = {}
         self._incomplete_bytes = 0
-        self._outstanding: Final[dict[tuple[bool, int | None], RequestInProgress]] = {}
+        self._outstanding: Final[dict[tuple[bool, int | None], _Request]] = {}
         self._counts: Final[dict[str, _Count]] = {}
 
     def observe(self, mark: PdvMark, *, from_requestor: bool, now: float) -> tuple[MessageSeen, ...]:
@@ -120,7 +157,9 @@ class MessageTracker:
             from_requestor: sent by the association's requestor.
             now: seconds of any monotonic clock.
         """
-        incoming = self._incoming.setdefault((from_requestor, mark.context_id), _Incoming())
+        incoming = self._incoming.get((from_requestor, mark.context_id))
+        if incoming is None:
+            incoming = self._incoming[from_requestor, mark.context_id] = _Incoming()
         match mark:
             case CommandFragment():
                 seen = self._command_fragment(incoming, mark, from_requestor, now)
@@ -147,111 +186,140 @@ class MessageTracker:
     def data_set_awaited(self, context_id: int, *, from_requestor: bool) -> CommandSet | None:
         """Return the command whose data set has not come, or not as a whole; None where none is on its way."""
         incoming = self._incoming.get((from_requestor, context_id))
-        return None if incoming is None else incoming.complete
+        return None if incoming is None or incoming.complete is None else incoming.complete.command
 
     def in_progress(self) -> tuple[RequestInProgress, ...]:
         """Return the requests that have no final response yet, in the order in which they came."""
-        return tuple(self._outstanding.values())
+        return tuple(map(self._value, self._outstanding.values()))
 
     def _command_fragment(
         self, incoming: _Incoming, mark: CommandFragment, from_requestor: bool, now: float
     ) -> MessageSeen | None:
         incoming.complete = None  # If a data set was awaited, it did not come.
-        self._incomplete_bytes += len(mark.data)
-        incoming.fragments += mark.data
-        if self._incomplete_bytes > COMMAND_LIMIT:
-            incoming.too_long = True
-        if incoming.too_long or mark.is_last:
-            self._incomplete_bytes -= len(incoming.fragments)
-            data = bytes(incoming.fragments)
-            incoming.fragments.clear()
-        if not mark.is_last:
-            return None
-        if incoming.too_long:
-            incoming.too_long = False
-            self._count_unknown(from_requestor)
-            return None
+        data = mark.data
+        if incoming.fragments or incoming.too_long or not mark.is_last:
+            joined = self._join(incoming, mark)
+            if joined is None:
+                if mark.is_last:
+                    self._count_unknown(from_requestor)
+                return None
+            data = joined
         try:
-            command = CommandSet.decode(data)
+            command = _Command.of(CommandSet.decode(data))
         except RemoteProtocolError:
             self._count_unknown(from_requestor)
             return None
         self._command(mark.context_id, command, from_requestor, now)
-        if command.has_data_set:
+        if command.command.has_data_set:
             incoming.complete = command
             return None
         return self._message(mark.context_id, command, 0, from_requestor, now)
+
+    def _join(self, incoming: _Incoming, mark: CommandFragment) -> bytes | None:
+        """Add a fragment to those before it; return the command with its last one, unless it was too long."""
+        self._incomplete_bytes += len(mark.data)
+        incoming.fragments += mark.data
+        if self._incomplete_bytes > COMMAND_LIMIT:
+            incoming.too_long = True
+        if not (incoming.too_long or mark.is_last):
+            return None
+        self._incomplete_bytes -= len(incoming.fragments)
+        data = bytes(incoming.fragments)
+        incoming.fragments.clear()
+        if incoming.too_long:
+            incoming.too_long = not mark.is_last
+            return None
+        return data
 
     def _data_set_end(
         self, incoming: _Incoming, mark: DataSetEnd, from_requestor: bool, now: float
     ) -> MessageSeen | None:
         command = incoming.complete
         incoming.complete = None
-        service = UNKNOWN_SERVICE if command is None else service_of(command)
+        service = UNKNOWN_SERVICE if command is None else command.service
         self._count(service).data_set_bytes[from_requestor] += mark.length
         if command is None:
             return None
         return self._message(mark.context_id, command, mark.length, from_requestor, now)
 
-    def _command(self, context_id: int, command: CommandSet, from_requestor: bool, now: float) -> None:
+    def _command(self, context_id: int, command: _Command, from_requestor: bool, now: float) -> None:
         """Count a message at its command, and begin to wait for a response."""
-        service = service_of(command)
-        if command.is_response:
-            responses = self._count(service).responses
-            kind = _class_of(command)
-            responses[kind] = responses.get(kind, 0) + 1
+        count = self._count(command.service)
+        kind = command.status_class
+        if kind is not None:
+            count.responses[kind] = count.responses.get(kind, 0) + 1
             return
-        self._count(service).requests[from_requestor] += 1
+        count.requests[from_requestor] += 1
         message_id = command.message_id
-        if message_id is None or command.command_field is CommandField.C_CANCEL_RQ:
+        if message_id is None or command.service == _CANCEL:
             return
         # A request that reuses the message ID of an outstanding one takes its place, at the end.
         self._outstanding.pop((from_requestor, message_id), None)
         if len(self._outstanding) >= OUTSTANDING_LIMIT:
             del self._outstanding[next(iter(self._outstanding))]
-        self._outstanding[from_requestor, message_id] = RequestInProgress(
+        self._outstanding[from_requestor, message_id] = _Request(
+            command=command.command,
             from_requestor=from_requestor,
             context_id=context_id,
-            service=service,
+            service=command.service,
             message_id=message_id,
-            sop_class_uid=command.sop_class_uid or self._contexts.get(context_id, ""),
             begun=now,
             since=now,
         )
 
     def _message(
-        self, context_id: int, command: CommandSet, data_set_length: int, from_requestor: bool, now: float
+        self, context_id: int, command: _Command, data_set_length: int, from_requestor: bool, now: float
     ) -> MessageSeen:
         """Tell of a complete message; end the wait for it, or restart the clock of that wait."""
         answered = duration = None
-        if command.is_response:
-            key = (not from_requestor, command.message_id_being_responded_to)
-            answered = self._outstanding.get(key)
-            if answered is not None:
-                duration = now - answered.since
-                if _class_of(command) is StatusClass.PENDING:
-                    self._outstanding[key] = replace(answered, heard=now)
-                else:
-                    del self._outstanding[key]
+        is_response = command.status_class is not None
+        key = (not from_requestor if is_response else from_requestor, command.message_id)
+        request = self._outstanding.get(key)
+        if request is None:
+            pass
+        elif is_response:
+            answered = self._value(request)
+            duration = now - request.since
+            if command.status_class is StatusClass.PENDING:
+                request.heard = now
+            else:
+                del self._outstanding[key]
         else:
-            key = (from_requestor, command.message_id)
-            request = self._outstanding.get(key)
-            if request is not None:
-                # The peer can answer only now: how long the data set took is not its doing.
-                self._outstanding[key] = replace(request, since=now, is_whole=True, data_set_length=data_set_length)
+            # The peer can answer only now: how long the data set took is not its doing.
+            request.since = now
+            request.is_whole = True
+            request.data_set_length = data_set_length
         return MessageSeen(
             from_requestor=from_requestor,
             context_id=context_id,
             abstract_syntax=self._contexts.get(context_id, ""),
-            service=service_of(command),
-            command=command,
+            service=command.service,
+            command=command.command,
+            status_class=command.status_class,
             data_set_length=data_set_length,
             duration=duration,
             request=answered,
         )
 
+    def _value(self, request: _Request) -> RequestInProgress:
+        return RequestInProgress(
+            from_requestor=request.from_requestor,
+            context_id=request.context_id,
+            service=request.service,
+            message_id=request.message_id,
+            sop_class_uid=request.command.sop_class_uid or self._contexts.get(request.context_id, ""),
+            begun=request.begun,
+            since=request.since,
+            is_whole=request.is_whole,
+            data_set_length=request.data_set_length,
+            heard=request.heard,
+        )
+
     def _count(self, service: str) -> _Count:
-        return self._counts.setdefault(service, _Count())
+        count = self._counts.get(service)
+        if count is None:
+            count = self._counts[service] = _Count()
+        return count
 
     def _count_unknown(self, from_requestor: bool) -> None:
         self._count(UNKNOWN_SERVICE).requests[from_requestor] += 1

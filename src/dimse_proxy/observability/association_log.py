@@ -3,6 +3,7 @@
 No line holds anything of a data set: commands are named by service, SOP class and status only.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -56,6 +57,8 @@ class AssociationLog:
         self._is_identity_safe = is_tunnel_sealed
         self._floods: Final = {kind: Flood() for kind in (RefusalCode.RATE, "turned-away", "stranger")}
         self._log: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger("dimse_proxy")
+        self._is_verbose: Final = self._log.is_enabled_for(logging.DEBUG)
+        """Of the level that was configured before, which a process keeps; asking costs more than all else here."""
 
     # `proxy.hooks.Observer`
 
@@ -71,7 +74,7 @@ class AssociationLog:
                 called=record.called,
                 peer=record.peer,
             )
-        if self._log.is_enabled_for(10):
+        if self._is_verbose:
             sign = "<" if record.side is Side.ACCEPTOR else ">"
             for line in describe_request(request, name=uid_name):
                 self._log.debug(f"{sign} {line}", session=record.session or None)
@@ -84,7 +87,7 @@ class AssociationLog:
         refused: Sequence[ContextResult],
     ) -> None:
         """The answer with every context, at debug; the contexts that were refused, and by whom, for everybody."""
-        if self._log.is_enabled_for(10):
+        if self._is_verbose:
             sign = ">" if record.side is Side.ACCEPTOR else "<"
             for line in describe_accept(accept, request, name=uid_name):
                 self._log.debug(f"{sign} {line}", session=record.session or None)
@@ -127,7 +130,7 @@ class AssociationLog:
 
     def message_seen(self, record: AssociationRecord, message: MessageSeen) -> None:
         """Each DIMSE message, at debug."""
-        if self._log.is_enabled_for(10):
+        if self._is_verbose:
             from_end_point = message.from_requestor is (record.side is Side.ACCEPTOR)
             self._log.debug(
                 f"{'<' if from_end_point else '>'} {describe_message(message.command)}",

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from dimse_proxy.dimse.status import status_class
 from dimse_proxy.dimse.tracking import MessageSeen
 from dimse_proxy.observability.listener import Listener
 from dimse_proxy.proxy.hooks import AssociationRecord, Ending, Refusal, Side
@@ -129,14 +128,13 @@ class Counts(Listener):
         """One DIMSE message."""
         is_from_end_point = message.from_requestor is (record.side is Side.ACCEPTOR)
         direction = OUT if is_from_end_point else IN
-        service, command = message.service, message.command
+        service, kind = message.service, message.status_class
         if message.data_set_length:
             self.data_set_bytes[service, direction] += message.data_set_length
-        if not command.is_response:
+        if kind is None:
             self.requests[service, direction] += 1
             return
-        kind = "failure" if command.status is None else status_class(command.status).value
-        self.responses[service, direction, kind] += 1
+        self.responses[service, direction, kind.value] += 1
         if message.duration is not None:
             key = (service, "end-point" if is_from_end_point else "tunnel")
             histogram = self.response_times.get(key)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from dimse_proxy.dimse.status import StatusClass, status_class
+from dimse_proxy.dimse.status import StatusClass
 from dimse_proxy.dimse.tracking import MessageSeen
 from dimse_proxy.observability.association_log import requests_in_words
 from dimse_proxy.observability.counts import IN, OUT
@@ -157,9 +157,9 @@ class LiveState(Listener):
         live = self.live.get(id(record))
         if live is None:
             return
-        if not message.command.is_response:
+        if message.status_class is None:
             live.services[message.service] = live.services.get(message.service, 0) + 1
-        elif message.command.status is not None and status_class(message.command.status) is StatusClass.FAILURE:
+        elif message.status_class is StatusClass.FAILURE:
             live.failures += 1
 
     def association_ended(self, record: AssociationRecord, ending: Ending) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from dimse_proxy.dimse.command_set import CommandSet
+from dimse_proxy.dimse.status import StatusClass, status_class
 from dimse_proxy.dimse.tracking import MessageSeen
 from dimse_proxy.observability.counts import Counts
 from dimse_proxy.observability.health import Health
@@ -61,12 +62,14 @@ def record(side: Side = Side.ACCEPTOR, **values: object) -> AssociationRecord:
 def message(
     content: CommandSet, *, from_requestor: bool, length: int = 0, duration: float | None = None
 ) -> MessageSeen:
+    of_response = StatusClass.FAILURE if content.status is None else status_class(content.status)
     return MessageSeen(
         from_requestor=from_requestor,
         context_id=3,
         abstract_syntax="",
         service="C-STORE",
         command=content,
+        status_class=of_response if content.is_response else None,
         data_set_length=length,
         duration=duration,
     )
