@@ -149,6 +149,12 @@ class PduReader:
                     good, good_marks = position, len(self._marks)
                     if position == size or data[position] != _P_DATA_TF:
                         break
+                    if position + _BOTH_HEADERS.size <= size:
+                        _, length, *pdv_header = _BOTH_HEADERS.unpack_from(data, position)
+                        position += _BOTH_HEADERS.size
+                        self._begin_p_data(length)
+                        self._begin_pdv(*pdv_header, position)
+                        continue
                 position = self._step(data, position)
         except RemoteProtocolError as error:
             del self._marks[good_marks:]
@@ -198,21 +204,19 @@ class PduReader:
         self._header.extend(data[position:end])
         if len(self._header) == _HEADER_LENGTH:
             if self._pdu_left:
-                self._begin_pdv(end)
+                self._begin_pdv(*_PDV_HEADER.unpack(self._header), end)
             else:
-                self._begin_p_data()
+                self._begin_p_data(_PDU_HEADER.unpack(self._header)[1])
             self._header.clear()
         return end
 
-    def _begin_p_data(self) -> None:
-        _, length = _PDU_HEADER.unpack(self._header)
+    def _begin_p_data(self, length: int) -> None:
         if length < _HEADER_LENGTH:
             # An empty one too: PS3.8 9.3.5 wants one or more PDVs.
             raise _invalid(f"P-DATA-TF with a length of {length} has no PDV")
         self._pdu_left = length
 
-    def _begin_pdv(self, position: int) -> None:
-        length, context_id, message_control = _PDV_HEADER.unpack(self._header)
+    def _begin_pdv(self, length: int, context_id: int, message_control: int, position: int) -> None:
         if length < 2:
             raise _invalid(f"PDV with a length of {length} has no header")
         if length + 4 > self._pdu_left:
