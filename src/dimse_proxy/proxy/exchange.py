@@ -118,7 +118,7 @@ class Exchange:
         return session
 
     def flush(self) -> None:
-        """Publishes what the tunnel has to send and delivers its news, until there is neither.
+        """Publishes what the tunnel has to send and delivers its news, until there is none.
 
         Called after everything that may have given the tunnel something to do; a call from within does nothing,
         since the outer one goes round again.
@@ -133,11 +133,10 @@ class Exchange:
                 if link is not None:
                     for message in messages:
                         link.publish(message.subject, message.parts)
-                events = tunnel.events_received()
+                if not (events := tunnel.events_received()):
+                    break  # only news, delivered, gives more to send
                 for event in events:
                     self._deliver(event)
-                if not messages and not events:
-                    break
         finally:
             self._is_flushing = False
         self._alarm.set(self.tunnel.next_timer())

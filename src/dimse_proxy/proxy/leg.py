@@ -136,7 +136,7 @@ class Leg(Generic[RelayT]):
         """After everything that happened: publishes, sets the timer, and says when the leg is over."""
         self._exchange.flush()
         self._alarm.set(self.relay.next_timer())
-        if not self._is_over and self.relay.is_over and self._connection is None:
+        if self._connection is None and not self._is_over and self.relay.is_over:
             self._is_over = True
             self._alarm.set(None)
             self._over(self)

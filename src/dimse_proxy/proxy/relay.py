@@ -162,10 +162,11 @@ class Relay(ABC):
 
     def next_timer(self) -> float | None:
         """When `handle_timer` is due, or None."""
-        times = list(self._deadlines.values())
-        if (artim := self._association.next_timer()) is not None:
-            times.append(artim)
-        return min(times, default=None)
+        artim = self._association.next_timer()
+        if not self._deadlines:
+            return artim
+        first = min(self._deadlines.values())
+        return first if artim is None else min(first, artim)
 
     def handle_timer(self, now: float) -> None:
         """Does what is due."""
