@@ -19,6 +19,7 @@ from bench.workload import (
     FORWARDER,
     OBJECT_MILLISECONDS,
     PAIR,
+    PAIR_ON_UNTUNED_NATS,
     PAIR_WITH_KEY,
     PAIR_WITH_TLS,
     RATE,
@@ -95,7 +96,12 @@ class Storage:
             title="CT series",
             what=f"{scale.images} objects of 512 KiB over one association, DCMTK with TCP_NODELAY=1 at both ends; "
             f"pynetdicom and its relay: {scale.few_images}.",
-            contenders=self._contenders(many, few, message=256 << 10),
+            contenders={
+                **self._contenders(many, few, message=256 << 10),
+                PAIR_ON_UNTUNED_NATS: storing(
+                    self._ways.pair_on_untuned_nats(), DcmtkPeers(NO_DELAY), many, self._folder
+                ),
+            },
             rounds=scale.rounds,
         )
 

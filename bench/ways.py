@@ -18,6 +18,7 @@ from tests.integration.peers.processes import ChildProcess
 from tests.integration.peers.waiting import free_port, wait_until
 
 from bench.processes import start_program
+from dimse_proxy.transports.embedded_nats import ENVIRONMENT
 
 NATS: Final = "nats-server"
 PROXY_A: Final = "proxy A"
@@ -82,12 +83,21 @@ class Ways:
             self._certificates = make_certificates(self._folder)
         return self._certificates
 
-    def nats(self, *, tls: bool = False) -> NatsServer:
-        """A nats-server with its default limits."""
-        name = "tls" if tls else "plain"
+    def nats(self, *, tls: bool = False, untuned: bool = False) -> NatsServer:
+        """A nats-server with its default limits.
+
+        Args:
+            tls: with TLS.
+            untuned: without the environment that docs/performance.md asks for.
+        """
+        name = "tls" if tls else "untuned" if untuned else "plain"
         if name not in self._servers:
             files = {"cert_file": str(self.certificates.certificate), "key_file": str(self.certificates.key)}
-            server = NatsServer(self._folder / f"nats-{name}", config={"tls": files} if tls else None)
+            server = NatsServer(
+                self._folder / f"nats-{name}",
+                config={"tls": files} if tls else None,
+                env=os.environ if untuned else {**ENVIRONMENT, **os.environ},
+            )
             self._servers[name] = self._stack.enter_context(server)
         return self._servers[name]
 
@@ -127,6 +137,10 @@ class Ways:
     def pair(self) -> Way:
         """Two proxies over NATS."""
         return self._once("pair", lambda: self._pair("pair"))
+
+    def pair_on_untuned_nats(self) -> Way:
+        """The same over a nats-server as it is installed."""
+        return self._once("pair, untuned NATS", lambda: self._pair("pair, untuned NATS", untuned=True))
 
     def pair_with_key(self) -> Way:
         """The same with the tunnel key."""
@@ -201,8 +215,9 @@ class Ways:
         *,
         env_a: Mapping[str, str] | None = None,
         tls: bool = False,
+        untuned: bool = False,
     ) -> Way:
-        return self._stack.enter_context(self._new_pair(name, settings, env_a=env_a, tls=tls))
+        return self._stack.enter_context(self._new_pair(name, settings, env_a=env_a, tls=tls, untuned=untuned))
 
     @contextmanager
     def _new_pair(
@@ -213,8 +228,9 @@ class Ways:
         env_a: Mapping[str, str] | None = None,
         env_b: Mapping[str, str] | None = None,
         tls: bool = False,
+        untuned: bool = False,
     ) -> Iterator[Way]:
-        server = self.nats(tls=tls)
+        server = self.nats(tls=tls, untuned=untuned)
         target = Target(port=free_port(), ae="BENCHSCP")
         self._pairs += 1
         with Pair(

@@ -16,25 +16,33 @@ NATS_SERVER: Final = Path(sys.executable).with_name("nats-server")
 class NatsServer:
     """`nats-server` with an optional configuration, ended with `stop()` or by leaving a with block."""
 
-    def __init__(self, folder: Path, *, port: int | None = None, config: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        config: Mapping[str, object] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         """Starts it and waits until it listens.
 
         Args:
             folder: for its configuration and log.
             port: to listen on, for instance that of a server stopped before; without it, a free one.
             config: settings of nats-server's configuration file, such as `{"max_payload": 65536}`.
+            env: its environment; without it, ours.
         """
         self.folder: Final = folder
         self.port: Final = free_port() if port is None else port
         self.config_path: Final = folder / f"nats-{self.port}.conf"
-        self._process = self._start(config or {})
+        self._process = self._start(config or {}, env)
 
-    def _start(self, config: Mapping[str, object]) -> ChildProcess:
+    def _start(self, config: Mapping[str, object], env: Mapping[str, str] | None) -> ChildProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         # nats-server's configuration format is a superset of JSON.
         self.config_path.write_text(json.dumps({"host": LOOPBACK, "port": self.port, **config}))
         command = [str(NATS_SERVER), "-c", str(self.config_path)]
-        process = ChildProcess(f"nats-{self.port}", command, self.folder)
+        process = ChildProcess(f"nats-{self.port}", command, self.folder, env=env)
         process.wait_for_listener(self.port)
         return process
 

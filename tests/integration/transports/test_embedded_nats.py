@@ -13,7 +13,7 @@ import pytest
 
 from dimse_proxy.errors import TransportError
 from dimse_proxy.transports import embedded_nats
-from dimse_proxy.transports.embedded_nats import EmbeddedNats
+from dimse_proxy.transports.embedded_nats import ENVIRONMENT, EmbeddedNats
 from dimse_proxy.transports.nats_link import NatsOptions
 from tests.integration.transports.conftest import Run
 from tests.integration.transports.link_user import running
@@ -26,6 +26,10 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def environment_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/environ").read_text().split("\0")
 
 
 def wait_for_end(pid: int) -> None:
@@ -50,6 +54,22 @@ def test_serves_and_ends_without_a_trace(run: Run) -> None:
         wait_for_end(pid)
         assert server.pid == 0
         await server.stop()
+
+    run(main())
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+@pytest.mark.parametrize("own", [None, "150"])
+def test_collects_garbage_less_often_unless_told_otherwise(
+    run: Run, monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    monkeypatch.delenv("GOGC", raising=False)
+    if own is not None:
+        monkeypatch.setenv("GOGC", own)
+
+    async def main() -> None:
+        async with EmbeddedNats() as server:
+            assert f"GOGC={own or ENVIRONMENT['GOGC']}" in environment_of(server.pid)
 
     run(main())
 
@@ -88,7 +108,7 @@ def test_end_of_the_server_is_told(run: Run) -> None:
 def test_ends_with_a_parent_that_is_killed() -> None:
     program = """
         import asyncio
-        from dimse_proxy.transports.embedded_nats import EmbeddedNats
+        from dimse_proxy.transports.embedded_nats import ENVIRONMENT, EmbeddedNats
 
         async def main():
             server = EmbeddedNats()
