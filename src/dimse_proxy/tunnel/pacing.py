@@ -14,8 +14,10 @@ DECAY: Final = 0.9
 """What is left of the best rate with each measurement that is slower: an idle time must not forget the link."""
 LARGE: Final = 65536
 """Bytes of a frame that is worth an acknowledgement of its own."""
-SPACING: Final = 0.25
-"""Seconds between two measurements with smaller frames."""
+SPACING: Final = 0.005
+"""Seconds between two measurements. Where a round trip takes less, `SMALLEST` alone allows 200 MB/s."""
+SPACING_SMALL: Final = 0.25
+"""The same with smaller frames."""
 STALE: Final = 10.0
 """Seconds after which a round trip measured with nothing else in flight replaces the shortest one."""
 
@@ -48,7 +50,8 @@ class Pace:
 
     def wants_mark(self, length: int, now: float) -> bool:
         """Tell whether to measure with the next frame, of `length` bytes: one at a time, and few small ones."""
-        return self._target is None and (length >= LARGE or now - self._started >= SPACING)
+        spacing = SPACING if length >= LARGE else SPACING_SMALL
+        return self._target is None and now - self._started >= spacing
 
     @property
     def bound(self) -> int:
@@ -83,5 +86,6 @@ class Pace:
     def restart(self) -> None:
         """Forget everything: a reconnect may have changed the way."""
         self._target = None
+        self._started = -math.inf
         self._rate = 0.0
         self.round_trip = None

@@ -1,6 +1,6 @@
 import math
 
-from dimse_proxy.tunnel.pacing import LARGE, SMALLEST, SPACING, STALE, Pace
+from dimse_proxy.tunnel.pacing import LARGE, SMALLEST, SPACING, SPACING_SMALL, STALE, Pace
 from tests.unit.tunnel.network import Fault, pair
 
 MEBIBYTE = 1 << 20
@@ -52,9 +52,10 @@ def test_one_measurement_at_a_time_and_few_small_ones() -> None:
     pace.discard("other")
     assert not pace.wants_mark(LARGE, 1.0)
     pace.discard("session")
-    assert pace.wants_mark(LARGE, 0.0)
-    assert not pace.wants_mark(10, SPACING / 2)
-    assert pace.wants_mark(10, SPACING)
+    assert not pace.wants_mark(LARGE, SPACING / 2)
+    assert pace.wants_mark(LARGE, SPACING)
+    assert not pace.wants_mark(10, SPACING_SMALL / 2)
+    assert pace.wants_mark(10, SPACING_SMALL)
     pace.start("session", 20, 0, 2.0)
     pace.restart()
     assert pace.wants_mark(LARGE, 2.0)
