@@ -15,6 +15,8 @@ from dimse_proxy.upper_layer.ae_title import validate_ae_title
 from dimse_proxy.upper_layer.items import AbortReason, decode_uid, encode_uid
 
 _ELEMENT_HEADER: Final = struct.Struct("<HHI")
+"""Group, element, length of the value."""
+_ELEMENT_HEADER_LENGTH: Final = _ELEMENT_HEADER.size
 _US: Final = struct.Struct("<H")
 _RESPONSE_BIT: Final = 0x8000
 
@@ -125,19 +127,15 @@ class CommandSet:
         """
         elements: dict[int, bytes] = {}
         position, size = 0, len(data)
-        unpack, header_length = _ELEMENT_HEADER.unpack_from, _ELEMENT_HEADER.size
+        unpack = _ELEMENT_HEADER.unpack_from
         while position < size:
-            if position + header_length > size:
+            start = position + _ELEMENT_HEADER_LENGTH
+            if start > size:
                 _malformed("ends within the header of an element")
             group, tag, length = unpack(data, position)
-            start = position + header_length
             position = start + length
-            if group != 0:
-                _malformed(f"holds an element of group {group:04X}")
-            if position > size:
-                _malformed(f"ends within element (0000,{tag:04X})")
-            if tag in elements:
-                _malformed(f"holds element (0000,{tag:04X}) twice")
+            if group or position > size or tag in elements:
+                _malformed_element(group, tag, is_cut_off=position > size)
             elements[tag] = data[start:position]
         elements.pop(Tag.COMMAND_GROUP_LENGTH, None)
         return cls(elements=elements)
@@ -277,6 +275,14 @@ def encode_ae(title: str) -> bytes:
     """
     value = validate_ae_title(title).encode("ascii")
     return value + b" " * (len(value) % 2)
+
+
+def _malformed_element(group: int, tag: int, *, is_cut_off: bool) -> NoReturn:
+    if group:
+        _malformed(f"holds an element of group {group:04X}")
+    if is_cut_off:
+        _malformed(f"ends within element (0000,{tag:04X})")
+    _malformed(f"holds element (0000,{tag:04X}) twice")
 
 
 def _malformed(what: str) -> NoReturn:

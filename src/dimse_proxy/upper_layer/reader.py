@@ -166,12 +166,14 @@ class PduReader:
 
     def _skip_plain_pdus(self, data: bytes | memoryview, position: int) -> int:
         """Skip PDUs that are in `data` as a whole and hold just one PDV: more of the data set already under way."""
-        last = len(data) - 2 * _HEADER_LENGTH
+        size = len(data)
+        last = size - _BOTH_HEADERS.size
         context_id = self._accepted_context_id
         unpack = _BOTH_HEADERS.unpack_from
         skipped = 0
         while position <= last:
-            pdu_type, pdu_length, pdv_length, pdv_context_id, message_control = unpack(data, position)
+            header = unpack(data, position)
+            pdu_type, pdu_length, pdv_length, pdv_context_id, message_control = header
             if (
                 pdu_type != _P_DATA_TF
                 or message_control
@@ -180,11 +182,14 @@ class PduReader:
                 or pdv_length < 2
             ):
                 break
-            end = position + _HEADER_LENGTH + pdu_length
-            if end > len(data):
+            length = _HEADER_LENGTH + pdu_length
+            start, last_such = position, size - length
+            # Nearly all are as long as the receiver allows: what has the same header needs no other look.
+            while position <= last_such and unpack(data, position) == header:
+                position += length
+            if position == start:
                 break
-            skipped += pdv_length - 2
-            position = end
+            skipped += (position - start) // length * (pdv_length - 2)
         if skipped:
             self._data_set_lengths[context_id] = self._data_set_lengths.get(context_id, 0) + skipped
         return position
