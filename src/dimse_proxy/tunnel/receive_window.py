@@ -8,7 +8,7 @@ from typing import Final
 from dimse_proxy.errors import LocalProtocolError, TunnelError
 from dimse_proxy.tunnel.frames import BEYOND_LIMIT, bad_frame, forged_offset
 
-LARGEST_STEP: Final = 262144
+LARGEST_STEP: Final = 524288
 """Bytes after which an acknowledgement does not wait for the timer."""
 
 
