@@ -29,6 +29,7 @@ from dimse_proxy.proxy.routes import ANY, CALLING_ORIGINAL, LocalAe, Routes, Tar
 from dimse_proxy.proxy.timers import RelaySettings
 from dimse_proxy.transports.nats_protocol import MessageReader
 from dimse_proxy.transports.streams import Address, StreamConnection, StreamHandler
+from dimse_proxy.tunnel.events import Message
 from dimse_proxy.tunnel.settings import TunnelIdentity, TunnelSettings
 from dimse_proxy.tunnel.tunnel import Tunnel
 from dimse_proxy.upper_layer.codec import encode_associate_accept, encode_associate_request
@@ -199,10 +200,11 @@ class Proxy:
         self.connection.handler = handler
         return cast(StreamConnection, self.connection)
 
-    def publish(self, subject: str, parts: Sequence[bytes | memoryview]) -> bool:
-        """Writes the message as nats-server would pass it on."""
-        length = sum(len(part) for part in parts)
-        self.published.append((b"MSG %s %s %d\r\n" % (subject.encode(), self._sid, length), *parts, b"\r\n"))
+    def publish(self, messages: Sequence[Message]) -> bool:
+        """Writes messages as nats-server would pass them on."""
+        for subject, parts in messages:
+            length = sum(len(part) for part in parts)
+            self.published.append((b"MSG %s %s %d\r\n" % (subject.encode(), self._sid, length), *parts, b"\r\n"))
         return True
 
     def receive(self, pieces: Sequence[bytes | memoryview]) -> None:

@@ -14,6 +14,7 @@ from dimse_proxy.tunnel.events import (
     AbortReceived,
     DataReceived,
     EndReceived,
+    Message,
     PeerAppeared,
     PeerLost,
     PeerRefused,
@@ -33,8 +34,8 @@ log: Final = logging.getLogger(__name__)
 class Publisher(Protocol):
     """What frames leave through."""
 
-    def publish(self, subject: str, parts: Sequence[bytes | memoryview]) -> bool:
-        """Sends one message, whose payload is `parts` one behind the other; false if it was not sent."""
+    def publish(self, messages: Sequence[Message]) -> bool:
+        """Sends messages together; false if none was sent."""
 
 
 class SessionUser(Protocol):
@@ -130,9 +131,8 @@ class Exchange:
             tunnel, link = self.tunnel, self._link
             while True:
                 messages = tunnel.messages_to_send(self._loop.time())
-                if link is not None:
-                    for message in messages:
-                        link.publish(message.subject, message.parts)
+                if messages and link is not None:
+                    link.publish(messages)
                 if not (events := tunnel.events_received()):
                     break  # only news, delivered, gives more to send
                 for event in events:

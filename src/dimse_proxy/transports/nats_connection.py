@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 
 from dimse_proxy.errors import ConfigError, TransportError
 from dimse_proxy.transports.nats_servers import NatsServer
-from dimse_proxy.transports.nats_transport import NatsTransport
+from dimse_proxy.transports.nats_transport import NatsTransport, Outgoing
 
 _log: Final = logging.getLogger(__name__)
 
@@ -172,13 +172,14 @@ class NatsConnection:
         if self._refusal:
             raise self._failure("")
 
-    def publish(self, subject: str, parts: Sequence[bytes | memoryview], length: int) -> None:
-        """Sends one message of `length` bytes."""
+    def publish(self, messages: Sequence[Outgoing], lengths: Sequence[int]) -> None:
+        """Sends messages, whose payloads have these lengths in bytes."""
         if self._transport is not None:
-            self._transport.publish(subject, parts, length)
-        else:
-            self._outbox_size += length
+            self._transport.publish(messages, lengths)
+            return
+        for subject, parts in messages:
             self._outbox.put_nowait((subject, b"".join(parts)))
+        self._outbox_size += sum(lengths)
 
     async def request(self, subject: str, reply: str, headers: Mapping[str, str], data: bytes) -> None:
         """Sends one message with a reply subject and headers.

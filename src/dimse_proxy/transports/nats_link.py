@@ -17,6 +17,7 @@ from dimse_proxy.transports.nats_connection import (
     NatsRefusedError,
 )
 from dimse_proxy.transports.nats_servers import Backoff, NatsServer, ServerPool, parse_server
+from dimse_proxy.transports.nats_transport import Outgoing
 
 __all__ = ["NatsCredentials", "NatsHandler", "NatsLink", "NatsOptions"]
 
@@ -118,24 +119,28 @@ class NatsLink:
         """The connected server's URL, without any secret; empty when not connected."""
         return "" if self._connection is None else self._connection.server.url
 
-    def publish(self, subject: str, parts: Sequence[bytes | memoryview]) -> bool:
-        """Sends one message, whose payload is `parts` one behind the other; they must not change afterwards.
+    def publish(self, messages: Sequence[Outgoing]) -> bool:
+        """Sends messages together; the parts of their payloads must not change afterwards.
 
         Returns:
-            False if it was not sent: not connected, or too much is unsent already.
+            False if none was sent: not connected, or too much is unsent already.
 
         Raises:
-            LocalProtocolError: It is longer than `max_payload`.
+            LocalProtocolError: One is longer than `max_payload`.
         """
         connection = self._connection
         if connection is None or not self.is_connected or connection.unsent > MAX_UNSENT:
             return False
-        length = 0
-        for part in parts:
-            length += len(part)
-        if length > connection.max_payload:
-            raise LocalProtocolError(f"a message of {length} bytes, and the server takes {connection.max_payload}")
-        connection.publish(subject, parts, length)
+        limit = connection.max_payload
+        lengths = []
+        for _, parts in messages:
+            length = 0
+            for part in parts:
+                length += len(part)
+            if length > limit:
+                raise LocalProtocolError(f"a message of {length} bytes, and the server takes {limit}")
+            lengths.append(length)
+        connection.publish(messages, lengths)
         return True
 
     async def rtt(self) -> float:

@@ -6,7 +6,7 @@ It must not know what is in a message, and answers nothing itself: INFO, PING, P
 import asyncio
 import ssl
 from collections.abc import Sequence
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, TypeAlias, cast
 from urllib.parse import ParseResult
 
 from nats.aio.transport import Transport
@@ -22,6 +22,10 @@ _WRITE_LOW: Final = 256 * 1024
 
 _CACHED_LINES: Final = 4096
 """PUB lines remembered: two for each instance that something was ever sent to."""
+
+
+Outgoing: TypeAlias = tuple[str, Sequence[bytes | memoryview]]
+"""A message to send: its subject, and the parts of its payload, one behind the other."""
 
 
 class TransportUser(Protocol):
@@ -93,16 +97,20 @@ class NatsTransport(Transport, asyncio.BufferedProtocol):
         """Messages of this subscription go to the user, not to nats-py."""
         self._reader.add_subscription(sid)
 
-    def publish(self, subject: str, parts: Sequence[bytes | memoryview], length: int) -> None:
-        """Sends one message whose payload is `parts` one behind the other, `length` bytes; dropped when not connected.
+    def publish(self, messages: Sequence[Outgoing], lengths: Sequence[int]) -> None:
+        """Sends messages, whose payloads have these lengths, with one call of the system; dropped when not connected.
 
         The pieces are not joined, so they must not change until they have left.
         """
         transport = self._transport
         if transport is None or self._is_eof:
             return
-        line = self._lines.get(subject) or self._line(subject)
-        transport.writelines([b"%s%d\r\n" % (line, length), *parts, b"\r\n"])
+        pieces: list[bytes | memoryview] = []
+        for (subject, parts), length in zip(messages, lengths, strict=True):
+            pieces.append(b"%s%d\r\n" % (self._lines.get(subject) or self._line(subject), length))
+            pieces += parts
+            pieces.append(b"\r\n")
+        transport.writelines(pieces)
 
     def request(self, subject: str, reply: str, headers: bytes, data: bytes) -> None:
         """Sends one message with a reply subject and headers; dropped when not connected.

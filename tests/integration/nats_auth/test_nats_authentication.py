@@ -169,7 +169,7 @@ def test_it_works_and_survives_a_restart_of_the_server(run: Run, tmp_path: Path,
         async with running(options_of(server, form.right), "DIMSE.A.>") as (link, user):
             for times in (1, 2):
                 await user.until(lambda times=times: len(user.connections) == times)  # type: ignore[misc]
-                assert link.publish("DIMSE.A.A.hello", (b"x",))
+                assert link.publish([("DIMSE.A.A.hello", (b"x",))])
                 await user.until(lambda times=times: len(user.messages) == times)  # type: ignore[misc]
                 if times == 1:
                     server.kill()

@@ -48,7 +48,7 @@ def test_serves_and_ends_without_a_trace(run: Run) -> None:
             assert folder is not None
             async with running(NatsOptions(servers=[server.url]), "R.>") as (link, user):
                 await user.until(lambda: user.is_connected)
-                link.publish("R.A", (b"x",))
+                link.publish([("R.A", (b"x",))])
                 await user.until(lambda: user.messages)
         assert not folder.exists()
         wait_for_end(pid)

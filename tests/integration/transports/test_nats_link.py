@@ -32,7 +32,7 @@ def test_messages_of_every_size_there_and_back(run: Run, tmp_path: Path) -> None
             assert left.server == server.url
             for payload in payloads:
                 cut = len(payload) // 3
-                assert right.publish("R.A.B.hello", (payload[:cut], memoryview(payload)[cut:]))
+                assert right.publish([("R.A.B.hello", (payload[:cut], memoryview(payload)[cut:]))])
             await user.until(lambda: len(user.messages) == len(sizes))
             assert [payload == got for payload, (_, got) in zip(payloads, user.messages, strict=True)] == [True] * len(
                 sizes
@@ -51,8 +51,10 @@ def test_a_burst_arrives_whole_and_in_order(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
         async with running(options(server), "R.A.>") as (left, user), running(options(server)) as (right, _):
             await user.until(lambda: left.is_connected and right.is_connected)
-            for number in range(20000):
-                assert right.publish("R.A.B.i.x", (b"%d " % number, b"x" * (number % 300)))
+            for start in range(0, 20000, 8):  # one at a time, and eight together
+                burst = [("R.A.B.i.x", (b"%d " % number, b"x" * (number % 300))) for number in range(start, start + 8)]
+                for batch in [burst] if start % 16 else [[message] for message in burst]:
+                    assert right.publish(batch)
             await user.until(lambda: len(user.messages) == 20000)
             assert [int(payload.split()[0]) for _, payload in user.messages] == list(range(20000))
             assert user.batches < 20000
@@ -84,7 +86,7 @@ def test_subscriptions_hold_when_connected_is_told(run: Run, tmp_path: Path) -> 
     class Sending(LinkUser):
         def connected(self, max_payload: int, server: str) -> None:
             super().connected(max_payload, server)
-            assert senders[0].publish("R.A.B.hello", (b"at once",))
+            assert senders[0].publish([("R.A.B.hello", (b"at once",))])
 
     async def main() -> None:
         async with running(options(server)) as (sender, ready):
@@ -102,18 +104,18 @@ def test_subscriptions_hold_when_connected_is_told(run: Run, tmp_path: Path) -> 
 def test_longer_than_max_payload_is_our_own_mistake(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
         async with running(options(server)) as (link, user):
-            assert not link.publish("R.B.A.hello", (b"x",))
+            assert not link.publish([("R.B.A.hello", (b"x",))])
             assert (link.is_connected, link.max_payload, link.unsent, link.server) == (False, 0, 0, "")
             with pytest.raises(TransportError):
                 await link.rtt()
             assert not await link.flush(1)
             await user.until(lambda: user.is_connected)
             assert user.connections == [(1000, server.url)]
-            assert link.publish("R.B.A.hello", (bytes(500), bytes(500)))
+            assert link.publish([("R.B.A.hello", (bytes(500), bytes(500)))])
             with pytest.raises(LocalProtocolError):
-                link.publish("R.B.A.hello", (bytes(500), bytes(501)))
+                link.publish([("R.B.A.hello", (bytes(500), bytes(501)))])
             with pytest.raises(ValueError, match="subject"):
-                link.publish("R.B.A.hello\r\nPUB x 0", (b"",))
+                link.publish([("R.B.A.hello\r\nPUB x 0", (b"",))])
             assert await link.flush(5)
             assert user.losses == []
 
@@ -138,7 +140,7 @@ def test_a_failing_handler_costs_one_message_only(tmp_path: Path) -> None:
         ):
             await user.until(lambda: user.is_connected and peer.is_connected)
             for number in range(3):
-                peer.publish("R.A.B.hello", (b"%d" % number,))
+                peer.publish([("R.A.B.hello", (b"%d" % number,))])
             await user.until(lambda: len(user.messages) == 3)
             assert failures == ["handling a message on R.A.B.hello failed"]
             assert user.losses == []
@@ -248,8 +250,8 @@ def test_subject_we_may_not_publish_to(run: Run, tmp_path: Path) -> None:
         async with running(options(server, credentials=as_a), "R.A.>") as (link, user):
             await user.until(lambda: user.is_connected)
             for _ in range(3):
-                assert link.publish("R.C.A.hello", (b"x",))
-            assert link.publish("R.B.A.hello", (b"x",))
+                assert link.publish([("R.C.A.hello", (b"x",))])
+            assert link.publish([("R.B.A.hello", (b"x",))])
             await user.until(lambda: user.errors)
             await link.rtt()
             assert user.errors == [("the NATS server does not let this user publish to R.C.A.hello", True)]
@@ -272,7 +274,7 @@ def test_tls(run: Run, tmp_path: Path, certificate: tuple[Path, Path], first: bo
             await user.until(lambda: user.is_connected)
             payloads = [os.urandom(size) for size in (1, 1000, 262144, 1 << 20)] * 5
             for payload in payloads:
-                assert link.publish("R.A.x", (payload[:7], payload[7:]))
+                assert link.publish([("R.A.x", (payload[:7], payload[7:]))])
             await user.until(lambda: len(user.messages) == len(payloads))
             assert [payload for _, payload in user.messages] == payloads
             server.kill()
@@ -330,7 +332,7 @@ def test_tls_that_the_server_offers_but_does_not_ask_for(
         trusting = ssl.create_default_context(cafile=str(certificate[1]))
         async with running(options(server, tls=trusting), "R.A.>") as (link, user):
             await user.until(lambda: user.is_connected)
-            link.publish("R.A.x", (b"x",))
+            link.publish([("R.A.x", (b"x",))])
             await user.until(lambda: user.messages)
         async with running(options(server)) as (_, plain):
             await plain.until(lambda: plain.is_connected)

@@ -68,10 +68,10 @@ def test_server_that_is_not_there_yet(run: Run, tmp_path: Path) -> None:
             await user.until(lambda: user.errors)
             await asyncio.sleep(0.5)
             assert user.errors == [(f"connection refused by 127.0.0.1:{server.port}", False)], "told once"
-            assert not link.publish("R.A.x", (b"x",))
+            assert not link.publish([("R.A.x", (b"x",))])
             server.start()
             await user.until(lambda: user.is_connected)
-            assert link.publish("R.A.x", (b"not the one before",))
+            assert link.publish([("R.A.x", (b"not the one before",))])
             await user.until(lambda: user.messages)
             assert user.messages == [("R.A.x", b"not the one before")]
 
@@ -88,14 +88,14 @@ def test_server_that_is_killed_and_comes_back(run: Run, tmp_path: Path) -> None:
             for times in range(1, 4):
                 await user.until(lambda times=times: len(user.connections) == times)  # type: ignore[misc]
                 for part in range(100):
-                    link.publish("R.A.x", (b"%d" % part, bytes(200_000)))
+                    link.publish([("R.A.x", (b"%d" % part, bytes(200_000)))])
                 server.kill()
                 await user.until(lambda times=times: len(user.losses) == times)  # type: ignore[misc]
-                assert not link.publish("R.A.x", (b"x",))
+                assert not link.publish([("R.A.x", (b"x",))])
                 seen = len(user.messages)
                 server.start()
             await user.until(lambda: user.is_connected)
-            assert link.publish("R.A.x", (b"again",))
+            assert link.publish([("R.A.x", (b"again",))])
             await user.until(lambda: user.messages and user.messages[-1][1] == b"again")
             assert len(user.messages) == seen + 1, "nothing stale is sent after a reconnect"
             assert all(text in {"reset by peer", "closed by peer"} for text in user.losses), user.losses
@@ -127,7 +127,7 @@ def test_max_payload_that_a_reload_makes_smaller_without_saying(run: Run, tmp_pa
             await user.until(lambda: user.is_connected)
             server.reload("max_payload: 65536")
             while len(user.connections) == 1:
-                link.publish("R.B.A.x", (bytes(100_000),))
+                link.publish([("R.B.A.x", (bytes(100_000),))])
                 await asyncio.sleep(0.05)
             await user.until(lambda: len(user.connections) == 2)
             assert link.max_payload == 65536
@@ -148,7 +148,7 @@ def test_lame_duck_mode_means_another_server_now(run: Run, tmp_path: Path) -> No
             assert time.monotonic() - start < 3
             assert link.server == second.url
             assert user.losses == ["the NATS server is about to stop (lame duck mode)"]
-            link.publish("R.A.x", (b"x",))
+            link.publish([("R.A.x", (b"x",))])
             await user.until(lambda: user.messages)
 
     routes = [free_port(), free_port()]
@@ -174,7 +174,7 @@ def test_black_hole_with_unsent_bytes_is_noticed_within_12_seconds(run: Run, tmp
                 forwarder.swallow()
                 start = time.monotonic()
                 while link.unsent < 8 << 20:
-                    assert link.publish("R.B.x", (bytes(262144),))
+                    assert link.publish([("R.B.x", (bytes(262144),))])
                     await asyncio.sleep(0)
                 await user.until(lambda: user.losses, within=15)
                 assert 9 < time.monotonic() - start < 13.5
@@ -318,7 +318,7 @@ def test_websocket(tmp_path: Path) -> None:
         async with running(given, "R.A.>") as (link, user):
             await user.until(lambda: user.is_connected)
             for size in (1, 1000, 262144):
-                assert link.publish("R.A.x", (b"a" * (size - 1), b"b"))
+                assert link.publish([("R.A.x", (b"a" * (size - 1), b"b"))])
             assert await link.flush(5)
             assert link.unsent == 0
             await user.until(lambda: len(user.messages) == 3)

@@ -159,7 +159,7 @@ async def _permitted(
         hellos = [(message.subject, message.parts) for message in tunnel.messages_to_send(0.0)]
         # A hello of ours is what everybody says.
         for subject, parts in (*hellos, *((subject, (b"",)) for subject in subjects.nobodys)):
-            connection.publish(subject, parts, sum(map(len, parts)))
+            connection.publish([(subject, parts)], [sum(map(len, parts))])
             await connection.answer()
     except TransportError as error:
         report.error(PERMITTED, str(error), remedy)
