@@ -1,1 +1,1 @@
-
+"""The benchmark's own logic, without running anything."""
