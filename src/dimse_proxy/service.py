@@ -25,7 +25,7 @@ from dimse_proxy.config.sources import Origin
 from dimse_proxy.config.values import ANY, EVERY_NETWORK
 from dimse_proxy.endpoints import EndPoints
 from dimse_proxy.errors import ConfigError, TransportError
-from dimse_proxy.free_memory import give_back, settle
+from dimse_proxy.free_memory import give_back, keep_pages, settle
 from dimse_proxy.observability.association_log import AssociationLog
 from dimse_proxy.observability.listener import PeerListeners
 from dimse_proxy.proxy.acceptor import Acceptor
@@ -308,6 +308,7 @@ class Service:
             async with asyncio.TaskGroup() as tasks:
                 linked = tasks.create_task(link.run())
                 watchers.append(tasks.create_task(reloader.watch()))
+                keep_pages()
                 watchers.append(tasks.create_task(give_back()))
                 if monitor is not None:
                     watchers.append(tasks.create_task(monitor.run()))

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import os
+import subprocess
+import sys
 import weakref
 from contextlib import suppress
 
@@ -49,3 +51,25 @@ async def test_the_system_gets_back_what_is_free() -> None:
         await asyncio.wait_for(give_back(every=0.001), 0.05)  # the first time is enough
     assert resident() <= held - (20 << 20)
     assert pins
+
+
+CHUNKS_COME_AND_GO = """
+import resource
+from dimse_proxy.free_memory import keep_pages
+
+keep_pages()
+before = 0
+for number in range(101):
+    chunks = [bytes(150_000 + 1000 * size) for size in range(10)]
+    del chunks
+    if number == 0:  # the first ones need new pages
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def test_chunks_find_the_pages_of_those_before_them() -> None:
+    if malloc_trim() is None:
+        pytest.skip("this C library cannot be told")
+    said = subprocess.run([sys.executable, "-c", CHUNKS_COME_AND_GO], capture_output=True, text=True, check=True).stdout
+    assert int(said) < 100, "pages were given back and had again; 100 times 10 chunks have 38000 pages"
