@@ -161,8 +161,8 @@ class AcceptorRelay(Relay):
             self._abort_both(text, EndCause.OTHER_PROXY, now)
             return
         self._is_answered = True
-        raw = restore_accept(accept, request, filtered.refused) if filtered.refused else accept.raw
-        self._association.send(raw, now)
+        restored = restore_accept(accept, request, filtered.refused) if filtered.refused else accept
+        self._association.send(restored, now)
         self._established(self._association.accept or accept, request, filtered.refused, now)
 
     def _refused_by_other_side(self, refused: Refused, now: float) -> None:

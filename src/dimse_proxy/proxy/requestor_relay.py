@@ -16,7 +16,7 @@ from dimse_proxy.proxy.routes import AskedFor, Way
 from dimse_proxy.proxy.timers import RelaySettings, Timer
 from dimse_proxy.upper_layer.ae_title import ae_title_from_bytes, ae_title_to_bytes
 from dimse_proxy.upper_layer.association import Role
-from dimse_proxy.upper_layer.codec import decode_pdu
+from dimse_proxy.upper_layer.codec import decode_associate_request, decode_pdu
 from dimse_proxy.upper_layer.negotiation import FilteredRequest, filter_request, replace_titles, restore_accept
 from dimse_proxy.upper_layer.pdu import (
     AssociateAccept,
@@ -148,10 +148,9 @@ class RequestorRelay(Relay):
         except ValueError as error:
             self._refuse_session(Refused(code=RefusalCode.NO_ROUTE, text=str(error)), now)
             return
-        sent = decode_pdu(raw)
-        if isinstance(sent, AssociateRequest):
-            self._observer.association_requested(self.record, sent)
-        self._association.send(raw, now)
+        sent = filtered.request if raw is filtered.raw else decode_associate_request(raw)
+        self._observer.association_requested(self.record, sent)
+        self._association.send(sent, now)
         self._target.connect(way)
 
     def _under_titles_of(self, way: Way, request: AssociateRequest, filtered: FilteredRequest) -> bytes:

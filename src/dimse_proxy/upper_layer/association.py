@@ -206,12 +206,12 @@ class Association:
 
     # The user's primitives.
 
-    def send(self, pdu: bytes, now: float) -> None:
+    def send(self, pdu: bytes | AssociateRequest | AssociateAccept, now: float) -> None:
         """Take a primitive of the user, given as the PDU that it becomes.
 
         Args:
             pdu: one whole PDU, sent verbatim: A-ASSOCIATE-RQ (kept until the transport connection is open), -AC, -RJ,
-                A-RELEASE-RQ, -RP or A-ABORT.
+                A-RELEASE-RQ, -RP or A-ABORT. The first two are long: who has decoded one may give that.
             now: seconds.
 
         Raises:
@@ -220,7 +220,7 @@ class Association:
         if self.is_over:
             return
         try:
-            primitive = decode_pdu(pdu)
+            primitive = decode_pdu(pdu) if isinstance(pdu, bytes) else pdu
         except RemoteProtocolError as error:
             raise LocalProtocolError(f"no primitive becomes such a PDU: {error}") from error
         match primitive:
@@ -230,10 +230,11 @@ class Association:
                 # Empty cells of Table 9-10, since there is nothing to abort: what the user gives up is the connection.
                 self._close()
             case _:
-                action = self._allowed(_PRIMITIVES[pdu[0]])
+                raw = primitive.raw
+                action = self._allowed(_PRIMITIVES[raw[0]])
                 if isinstance(primitive, AssociateAccept):
                     self._establish(primitive)
-                self._perform(action, now, pdu=pdu)
+                self._perform(action, now, pdu=raw)
 
     def send_abort(self, source: int, reason: int, now: float) -> None:
         """End the association at once: the peer gets an A-ABORT (PS3.8 9.3.8). Never raises.
