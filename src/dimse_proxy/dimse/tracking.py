@@ -24,9 +24,9 @@ OUTSTANDING_LIMIT: Final = 4096
 tens; a peer that never answers must not fill memory with up to 65536 ids in each direction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RequestInProgress:
-    """A request without a final response."""
+    """A request without a final response. Only its tracker changes it, with what passes, until there is one."""
 
     from_requestor: bool
     context_id: int
@@ -109,22 +109,6 @@ class _Command:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Request:
-    """A `RequestInProgress` in the making, which changes with what passes."""
-
-    command: CommandSet
-    from_requestor: bool
-    context_id: int
-    service: str
-    message_id: int
-    begun: float
-    since: float
-    is_whole: bool = False
-    data_set_length: int = 0
-    heard: float | None = None
-
-
-@dataclass(slots=True, kw_only=True)
 class _Incoming:
     """What has passed of a message, of one presentation context in one direction."""
 
@@ -146,7 +130,7 @@ class MessageTracker:
         self._contexts: Final = dict(contexts)
         self._incoming: Final[dict[tuple[bool, int], _Incoming]] = {}
         self._incomplete_bytes = 0
-        self._outstanding: Final[dict[tuple[bool, int | None], _Request]] = {}
+        self._outstanding: Final[dict[tuple[bool, int | None], RequestInProgress]] = {}
         self._counts: Final[dict[str, _Count]] = {}
 
     def observe(self, mark: PdvMark, *, from_requestor: bool, now: float) -> tuple[MessageSeen, ...]:
@@ -190,7 +174,7 @@ class MessageTracker:
 
     def in_progress(self) -> tuple[RequestInProgress, ...]:
         """Return the requests that have no final response yet, in the order in which they came."""
-        return tuple(map(self._value, self._outstanding.values()))
+        return tuple(self._outstanding.values())
 
     def _command_fragment(
         self, incoming: _Incoming, mark: CommandFragment, from_requestor: bool, now: float
@@ -257,12 +241,12 @@ class MessageTracker:
         self._outstanding.pop((from_requestor, message_id), None)
         if len(self._outstanding) >= OUTSTANDING_LIMIT:
             del self._outstanding[next(iter(self._outstanding))]
-        self._outstanding[from_requestor, message_id] = _Request(
-            command=command.command,
+        self._outstanding[from_requestor, message_id] = RequestInProgress(
             from_requestor=from_requestor,
             context_id=context_id,
             service=command.service,
             message_id=message_id,
+            sop_class_uid=command.command.sop_class_uid or self._contexts.get(context_id, ""),
             begun=now,
             since=now,
         )
@@ -278,7 +262,7 @@ class MessageTracker:
         if request is None:
             pass
         elif is_response:
-            answered = self._value(request)
+            answered = request
             duration = now - request.since
             if command.status_class is StatusClass.PENDING:
                 request.heard = now
@@ -299,20 +283,6 @@ class MessageTracker:
             data_set_length=data_set_length,
             duration=duration,
             request=answered,
-        )
-
-    def _value(self, request: _Request) -> RequestInProgress:
-        return RequestInProgress(
-            from_requestor=request.from_requestor,
-            context_id=request.context_id,
-            service=request.service,
-            message_id=request.message_id,
-            sop_class_uid=request.command.sop_class_uid or self._contexts.get(request.context_id, ""),
-            begun=request.begun,
-            since=request.since,
-            is_whole=request.is_whole,
-            data_set_length=request.data_set_length,
-            heard=request.heard,
         )
 
     def _count(self, service: str) -> _Count:

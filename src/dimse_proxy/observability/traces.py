@@ -30,7 +30,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from dimse_proxy import __version__
-from dimse_proxy.dimse.status import StatusClass, status_class, status_name
+from dimse_proxy.dimse.status import StatusClass, status_name
 from dimse_proxy.dimse.tracking import MessageSeen, RequestInProgress
 from dimse_proxy.dimse.uids import uid_name
 from dimse_proxy.errors import ConfigError
@@ -169,10 +169,9 @@ class Traces(Listener):
 
     def message_seen(self, record: AssociationRecord, message: MessageSeen) -> None:
         """Make a span of an operation once its final response has passed."""
-        request, command = message.request, message.command
-        if request is None:
+        request, command, kind = message.request, message.command, message.status_class
+        if request is None or kind is None:
             return
-        kind = StatusClass.FAILURE if command.status is None else status_class(command.status)
         traced = self._traced.get(id(record))
         if kind is StatusClass.PENDING or traced is None or not traced.span.is_recording():
             return

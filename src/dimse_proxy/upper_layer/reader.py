@@ -150,10 +150,10 @@ class PduReader:
                     if position == size or data[position] != _P_DATA_TF:
                         break
                     if position + _BOTH_HEADERS.size <= size:
-                        _, length, *pdv_header = _BOTH_HEADERS.unpack_from(data, position)
+                        _, pdu_length, length, context_id, control = _BOTH_HEADERS.unpack_from(data, position)
                         position += _BOTH_HEADERS.size
-                        self._begin_p_data(length)
-                        self._begin_pdv(*pdv_header, position)
+                        self._begin_p_data(pdu_length)
+                        self._begin_pdv(length, context_id, control, position)
                         continue
                 position = self._step(data, position)
         except RemoteProtocolError as error:
@@ -209,7 +209,8 @@ class PduReader:
         self._header.extend(data[position:end])
         if len(self._header) == _HEADER_LENGTH:
             if self._pdu_left:
-                self._begin_pdv(*_PDV_HEADER.unpack(self._header), end)
+                length, context_id, message_control = _PDV_HEADER.unpack(self._header)
+                self._begin_pdv(length, context_id, message_control, end)
             else:
                 self._begin_p_data(_PDU_HEADER.unpack(self._header)[1])
             self._header.clear()

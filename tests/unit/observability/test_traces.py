@@ -17,6 +17,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from dimse_proxy.config.settings import review_settings
 from dimse_proxy.dimse.command_set import CommandSet
+from dimse_proxy.dimse.status import StatusClass, status_class
 from dimse_proxy.dimse.tracking import MessageSeen, RequestInProgress
 from dimse_proxy.errors import ConfigError
 from dimse_proxy.observability import traces as module
@@ -93,6 +94,7 @@ def answer(response: CommandSet, **values: object) -> MessageSeen:
         abstract_syntax=CT,
         service=request.service,
         command=response,
+        status_class=StatusClass.FAILURE if response.status is None else status_class(response.status),
         data_set_length=0,
         duration=0.5,
         request=request,

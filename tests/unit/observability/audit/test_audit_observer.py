@@ -9,6 +9,7 @@ import pytest
 from dimse_proxy.dimse.command_set import CommandSet
 from dimse_proxy.dimse.contents import Content, ContentSeen, Identifier, Unread
 from dimse_proxy.dimse.data_set_head import StudyHead
+from dimse_proxy.dimse.status import StatusClass
 from dimse_proxy.dimse.tracking import MessageSeen
 from dimse_proxy.observability.audit.events import Events, Node
 from dimse_proxy.observability.audit.messages import AuditMessage, AuditSource, Participant
@@ -78,6 +79,7 @@ class Stage:
                 abstract_syntax="",
                 service="C-STORE",
                 command=STORE_RSP,
+                status_class=StatusClass.SUCCESS,
                 data_set_length=0,
                 duration=None,
             ),
