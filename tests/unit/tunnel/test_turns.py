@@ -12,19 +12,25 @@ def data_sessions(network: Network, start: int) -> list[bytes]:
 
 
 def test_session_that_grew_while_it_waited_is_no_small_one() -> None:
-    """It began with a command, which is little; its data set came while others had their turn."""
+    """It began with a command, which is little; its data set came before its turn did."""
     network, a, b = pair()
-    filling, growing, echo = (open_session(network, a, b)[0] for _ in range(3))
-    network.drop = lambda message: message.subject.startswith("DIMSE.A.")
-    filling.send_data(bytes(4 * SMALLEST), network.now)
-    network.settle()
+    growing, echo = (open_session(network, a, b)[0] for _ in range(2))
+    start = len(network.log)
     growing.send_data(bytes(100), network.now)
     growing.send_data(bytes(SMALLEST), network.now)
     echo.send_data(bytes(80), network.now)
     network.settle()
-    start = len(network.log)
-    network.drop = lambda message: False
-    network.run(10)
     turns = data_sessions(network, start)
     assert turns[0] == echo.id
     assert growing.id in turns
+
+
+def test_session_that_ended_while_it_waited_has_no_turn() -> None:
+    network, a, b = pair()
+    ended, echo = (open_session(network, a, b)[0] for _ in range(2))
+    start = len(network.log)
+    ended.send_data(bytes(80), network.now)
+    echo.send_data(bytes(80), network.now)
+    ended.close(network.now)
+    network.settle()
+    assert data_sessions(network, start) == [echo.id]
