@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from dimse_proxy.tunnel.events import Message, TunnelCounters, TunnelEvent
 from dimse_proxy.tunnel.frames import HEADER_SIZE, LARGEST_SEAL
 from dimse_proxy.tunnel.graveyard import Graveyard
+from dimse_proxy.tunnel.receive_window import LARGEST_STEP
 from dimse_proxy.tunnel.settings import TunnelIdentity, TunnelSettings
 from dimse_proxy.tunnel.subjects import Subjects
 from dimse_proxy.tunnel.timers import Alarm, Timed, Timers
@@ -43,6 +44,8 @@ class TunnelContext:
         """Sessions whose peer is told the latest numbers with this batch."""
         self.lazy_acks: dict[Session, None] = {}
         """Sessions whose peer is told the latest numbers soon."""
+        self.largest_untold = LARGEST_STEP
+        """Bytes from one peer, over all sessions, after which no acknowledgement waits for the timer."""
         self.sending: Final[dict[PeerState, None]] = {}
         """Peers with sessions that may have something to send."""
         self.syncs_due: dict[PeerState, None] = {}
@@ -82,6 +85,10 @@ class TunnelContext:
         """Have a session's numbers told within `ACK_DELAY`."""
         self.lazy_acks[session] = None
         self.timers.arm(self._lazy_alarm, now + ACK_DELAY)
+
+    def ack_now(self, peer: "PeerState") -> None:
+        """Have the numbers of all sessions with a peer told with this batch: it may be waiting for their sum."""
+        self.acks_due.update((session, None) for session in self.lazy_acks if session.bound is peer)
 
     def _make_keyring(self) -> "Keyring | None":
         settings = self.settings

@@ -77,6 +77,8 @@ class PeerState:
         256 KiB, a turn takes two seconds of a 10 Mbit/s link."""
         self.in_flight = 0
         """Bytes sent to it and not acknowledged, of all sessions."""
+        self.untold = 0
+        """Bytes received from it and not acknowledged, of all sessions."""
         self.pace: Final = Pace()
         self.is_answer_wanted = False
         self.alarm: Final = Alarm(lambda at: on_timer(self, at))

@@ -14,6 +14,7 @@ from dimse_proxy.tunnel.events import Message, PeerAppeared, PeerLost, PeerRefus
 from dimse_proxy.tunnel.frames import REPLAYED, VERSION, bad_frame, instance_tag, make_route
 from dimse_proxy.tunnel.hello import Hello, add_codes, decode_hello, encode_hello, split_codes
 from dimse_proxy.tunnel.peer import PeerState
+from dimse_proxy.tunnel.receive_window import LARGEST_STEP
 
 if TYPE_CHECKING:
     from dimse_proxy.tunnel.sealing import Keyring, PairSeal
@@ -145,6 +146,7 @@ class Presence:
         if share < self._share:
             self.say_hello()
         self._share = share
+        self._context.largest_untold = min(LARGEST_STEP, share // 2)
 
     # What the peers say.
 

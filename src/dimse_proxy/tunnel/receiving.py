@@ -64,12 +64,17 @@ class Receiver:
                 context.acks_due[session] = None
             return
         context.events.append(DataReceived(session=session, data=new))
+        peer = session.bound
+        assert peer is not None
+        peer.untold += len(new)
         if window.received == window.final:
             self._complete(now)
         elif flags:
             context.acks_due[session] = None
         else:
             self.note_news(now)
+        if peer.untold >= context.largest_untold:
+            context.ack_now(peer)
 
     def consumed(self, length: int, now: float) -> None:
         """Note that bytes left for the local socket."""
@@ -140,12 +145,16 @@ class Receiver:
     def ack_frame(self) -> Message:
         """Return an ACK with the latest numbers."""
         window = self._window
-        window.told()
+        self.told()
         return self._line.frame(FrameType.ACK, window.received, b'{"limit":%d}' % window.limit)
 
     def told(self) -> None:
-        """Note that the peer is being told the latest numbers by another frame."""
-        self._window.told()
+        """Note that the peer is being told the latest numbers, or need not be any more."""
+        window = self._window
+        peer = self._session.bound
+        assert peer is not None
+        peer.untold -= window.received - window.told_received
+        window.told()
 
     def handle_timer(self, now: float) -> None:
         """Hand out an ABORT that has waited long enough for the bytes before it."""
@@ -156,7 +165,7 @@ class Receiver:
         window = self._window
         if not window.is_gap_asked:
             window.is_gap_asked = True
-            window.told()
+            self.told()
             self._context.counters.gaps += 1
             body = b'{"limit":%d,"seen":%d}' % (window.limit, counter)
             self._line.send(FrameType.GAP, window.received, body)

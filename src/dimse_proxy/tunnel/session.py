@@ -244,6 +244,7 @@ class Session:
         peer = self.bound
         if peer is not None:
             self.sender.leave(peer)
+            self.receiver.told()
             del peer.sessions[self.id]
             peer.last_session_at = now
         self.bound = None

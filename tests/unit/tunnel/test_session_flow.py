@@ -138,6 +138,32 @@ def test_little_news_waits_for_more() -> None:
     assert ours.sender._queue.acked == ours.sender.sent == len(b.sides[theirs.id].received)
 
 
+@pytest.mark.parametrize("settings", [TunnelSettings(), TunnelSettings(receive_budget=262144, chunk_size=16384)])
+def test_many_sessions_do_not_wait_for_the_timer_together(settings: TunnelSettings) -> None:
+    """Each has too little news for an acknowledgement of its own, all of them have all that may be in flight."""
+    network, a, b = pair(settings)
+    pairs = [open_session(network, a, b) for _ in range(16)]
+    for ours, _ in pairs:
+        ours.send_data(bytes(400_000), network.now)
+    network.settle()
+    assert [len(b.sides[theirs.id].received) for _, theirs in pairs] == [400_000] * 16
+    network.run(0.2)
+    assert {peer.untold for peer in b.tunnel._presence.peers()} == {0}
+
+
+def test_what_a_session_left_untold_is_forgotten_with_it() -> None:
+    network, a, b = pair()
+    ours, theirs = open_session(network, a, b)
+    ours.send_data(b"marked", network.now)
+    network.settle()
+    ours.send_data(bytes(1000), network.now)
+    network.settle()
+    (peer,) = b.tunnel._presence.peers()
+    assert peer.untold == 1000
+    theirs.close(network.now)
+    assert peer.untold == 0
+
+
 def test_sessions_take_turns() -> None:
     network, a, b = pair(SMALL)
     sessions = [open_session(network, a, b)[0] for _ in range(3)]
