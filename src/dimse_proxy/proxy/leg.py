@@ -128,18 +128,26 @@ class Leg(Generic[RelayT]):
         try:
             news(*details, self._loop.time())
         except Exception:
-            log.exception("A fault in this proxy: association %s is aborted.", self.relay.record.session or "-")
-            self.relay.broken(self._loop.time())
+            self._broken()
         self._settle()
 
     def _settle(self) -> None:
         """After everything that happened: publishes, sets the timer, and says when the leg is over."""
         self._exchange.flush()
+        try:
+            self.relay.take_note()
+        except Exception:
+            self._broken()
+            self._exchange.flush()
         self._alarm.set(self.relay.next_timer())
         if self._connection is None and not self._is_over and self.relay.is_over:
             self._is_over = True
             self._alarm.set(None)
             self._over(self)
+
+    def _broken(self) -> None:
+        log.exception("A fault in this proxy: association %s is aborted.", self.relay.record.session or "-")
+        self.relay.broken(self._loop.time())
 
     def _timer_due(self) -> None:
         self._tell(self.relay.handle_timer)

@@ -1,12 +1,12 @@
 """P-DATA on its way through this proxy: counted, its messages told to the observer, and where rules ask for it changed.
 
-Where contents are wanted, the observer is also told whose data sets pass, after they have been passed on.
+Bytes come first: what they mean is found out, and told, once they have left this process (`take_note`).
 Each direction is named by whether its bytes come from this side's end point. What is written where, and what an error
 means for the association, is for the relay to say.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from dimse_proxy.dimse.contents import ContentReader, DataSetBegins, is_wanted
 from dimse_proxy.dimse.tracking import MessageTracker, RequestInProgress, ServiceCount, service_of
@@ -25,6 +25,9 @@ ANSWERS_UNHEARD: Final = 1024
 at most some hundred kilobytes."""
 HEARD_BELOW: Final = 1 << 20
 """Bytes that wait for an end point at most, for it to count as one that reads its answers."""
+
+Passed: TypeAlias = tuple[bytes | memoryview, Sequence[PdvMark], float, bool]
+"""Bytes, what is in them, when they passed, and whether they came from this side's end point."""
 
 
 class Ends(Protocol):
@@ -81,7 +84,7 @@ class Passage:
         )
         self._operations: Final = {True: policy.operations_out, False: policy.operations_in}
         self._from_requestor: Final = record.side is Side.ACCEPTOR  # is what comes from this side's end point
-        self._begins: list[DataSetBegins] = []
+        self._unnoted: list[Passed] = []
         self._answers_unheard = 0
         self._now = 0.0
         alias_rule = command_rule(policy.routes.aliases(record.channel), asker, abstract_syntaxes.values())
@@ -106,21 +109,26 @@ class Passage:
             self._record.bytes_from_requestor += len(data)
         else:
             self._record.bytes_from_acceptor += len(data)
-        if marks:
-            self._track(marks, now, from_end_point=from_end_point)
-        self._pass_on(data, now, from_end_point=from_end_point)
-        if self._contents is not None:
-            self._look_at(self._contents, data, from_end_point=from_end_point)
-
-    def _pass_on(self, data: bytes | memoryview, now: float, *, from_end_point: bool) -> None:
+        if marks or self._contents is not None:
+            self._unnoted.append((data, marks, now, from_end_point))
         commands = self._commands
         if commands is None:
             self._ends.pass_on(data, now, from_end_point=from_end_point)
             return
+        self.take_note()  # of a request before its refusal
         self._now = now
         self._send(commands.feed(data, from_end_point=from_end_point), now, from_end_point=from_end_point)
         for direction in (from_end_point, not from_end_point):
             self._send(commands.answers(from_end_point=direction), now, from_end_point=direction)
+
+    def take_note(self) -> None:
+        """Tell the observer of what has passed since the last call; to be called when it has been sent."""
+        while self._unnoted:
+            passed, self._unnoted = self._unnoted, []
+            for data, marks, now, from_end_point in passed:
+                begins = self._track(marks, now, from_end_point=from_end_point)
+                if self._contents is not None:
+                    self._look_at(self._contents, data, begins, from_end_point=from_end_point)
 
     def flush(self, now: float, *, from_end_point: bool) -> None:
         """Send on what is held of a command that will not be completed: what comes now must not overtake it.
@@ -133,37 +141,47 @@ class Passage:
 
     def summary(self) -> tuple[ServiceCount, ...]:
         """What passed, by DIMSE service; messages that this proxy answered included."""
+        self.take_note()
         return self._tracker.summary()
 
     def unanswered(self) -> tuple[RequestInProgress, ...]:
         """Requests that no final response has passed for."""
+        self.take_note()
         return self._tracker.in_progress()
 
     def _send(self, parts: Sequence[bytes | memoryview], now: float, *, from_end_point: bool) -> None:
         for part in parts:
             self._ends.pass_on(part, now, from_end_point=from_end_point)
 
-    def _track(self, marks: Sequence[PdvMark], now: float, *, from_end_point: bool) -> None:
+    def _track(self, marks: Sequence[PdvMark], now: float, *, from_end_point: bool) -> list[DataSetBegins]:
+        """Tell of messages; return where data sets begin that are to be looked at."""
         from_requestor = from_end_point is self._from_requestor
+        begins = []
         for mark in marks:
             for message in self._tracker.observe(mark, from_requestor=from_requestor, now=now):
                 self._observer.message_seen(self._record, message)
-            if self._contents is not None:
-                self._expect_content(mark, from_end_point=from_end_point)
+            if self._contents is not None and (begin := self._content(mark, from_end_point=from_end_point)) is not None:
+                begins.append(begin)
+        return begins
 
-    def _expect_content(self, mark: PdvMark, *, from_end_point: bool) -> None:
-        """Notes where a data set begins that is to be looked at; that of a request which may not pass is not."""
+    def _content(self, mark: PdvMark, *, from_end_point: bool) -> DataSetBegins | None:
+        """Return where a data set begins that is to be looked at; that of a request which may not pass is not."""
         if not (isinstance(mark, CommandFragment) and mark.is_last and mark.place is not None):
-            return
+            return None
         from_requestor = from_end_point is self._from_requestor
         command = self._tracker.data_set_awaited(mark.context_id, from_requestor=from_requestor)
-        if command is None or not is_wanted(command):
-            return
-        if self._operations[from_end_point].allows(service_of(command)):
-            self._begins.append(DataSetBegins(context_id=mark.context_id, command=command, place=mark.place))
+        if command is None or not is_wanted(command) or not self._operations[from_end_point].allows(service_of(command)):
+            return None
+        return DataSetBegins(context_id=mark.context_id, command=command, place=mark.place)
 
-    def _look_at(self, contents: ContentReader, data: bytes | memoryview, *, from_end_point: bool) -> None:
-        begins, self._begins = self._begins, []
+    def _look_at(
+        self,
+        contents: ContentReader,
+        data: bytes | memoryview,
+        begins: Sequence[DataSetBegins],
+        *,
+        from_end_point: bool,
+    ) -> None:
         for seen in contents.feed(data, begins, from_requestor=from_end_point is self._from_requestor):
             self._observer.content_seen(self._record, seen)
 

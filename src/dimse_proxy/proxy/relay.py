@@ -77,6 +77,7 @@ class Relay(ABC):
         self._cause = EndCause.OTHER_SIDE
         self._is_released = False
         self._is_ended = False
+        self._unsaid_end: float | None = None
         self._last_activity = record.started
 
     # What the end point does.
@@ -117,6 +118,7 @@ class Relay(ABC):
                 if isinstance(piece, PDataReceived):
                     self._carry(piece, now, from_end_point=False)
                 else:
+                    self.take_note()
                     if self._flush_passage(now, from_end_point=False):
                         self._control_from_session(piece.raw, now)
         except (RemoteProtocolError, LocalProtocolError) as error:
@@ -193,7 +195,8 @@ class Relay(ABC):
         self._end_point.reset()
         self._association.connection_lost(now, "a fault in this proxy")
         self._association.events_received()
-        if not self._is_ended:
+        if not self._is_ended or self._unsaid_end is not None:
+            self._unsaid_end = None
             with suppress(Exception):  # an observer may be what has failed
                 self._say_ended(now)
         self._is_ended = True
@@ -252,6 +255,7 @@ class Relay(ABC):
                 if type(event) is PDataReceived:
                     self._p_data_from_end_point(event, now)
                 else:
+                    self.take_note()
                     self._handle(event, now)
         if parts := association.data_to_send():
             self._end_point.writelines(parts)
@@ -330,6 +334,14 @@ class Relay(ABC):
                 self._abort_both(f"aborted: {error}", EndCause.NOT_JUDGED, now, reason=error.reason)
                 return False
         return True
+
+    def take_note(self) -> None:
+        """Tell the observer of the messages that have passed, and of the end; for when all bytes have left."""
+        if self._passage is not None:
+            self._passage.take_note()
+        if self._unsaid_end is not None:
+            ended, self._unsaid_end = self._unsaid_end, None
+            self._say_ended(ended)
 
     # What the passage asks for (`passage.Ends`).
 
@@ -503,7 +515,7 @@ class Relay(ABC):
         if self.session is not None:
             self.session.send_end(now)
         self._forget_session_bytes(now)
-        self._say_ended(now)
+        self._unsaid_end = now
 
     def _say_ended(self, now: float) -> None:
         if self._is_requested and not self.record.refused:
