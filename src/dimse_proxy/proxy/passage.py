@@ -170,7 +170,11 @@ class Passage:
             return None
         from_requestor = from_end_point is self._from_requestor
         command = self._tracker.data_set_awaited(mark.context_id, from_requestor=from_requestor)
-        if command is None or not is_wanted(command) or not self._operations[from_end_point].allows(service_of(command)):
+        if (
+            command is None
+            or not is_wanted(command)
+            or not self._operations[from_end_point].allows(service_of(command))
+        ):
             return None
         return DataSetBegins(context_id=mark.context_id, command=command, place=mark.place)
 
