@@ -214,8 +214,15 @@ POLICY = policy()
 class AcceptorStage:
     relay: AcceptorRelay
     end_point: EndPoint
-    audience: Audience
+    heard: Audience
+    """What it was told so far."""
     admission: Admission
+
+    @property
+    def audience(self) -> Audience:
+        """What it was told once all bytes had left."""
+        self.relay.take_note()
+        return self.heard
 
     @property
     def session(self) -> Session:
@@ -237,8 +244,15 @@ class RequestorStage:
     relay: RequestorRelay
     end_point: EndPoint
     session: Session
-    audience: Audience
+    heard: Audience
+    """What it was told so far."""
     admission: Admission
+
+    @property
+    def audience(self) -> Audience:
+        """What it was told once all bytes had left."""
+        self.relay.take_note()
+        return self.heard
 
     def ask(self, raw: bytes | None = None) -> None:
         self.relay.opened(0.5)
@@ -265,7 +279,7 @@ def acceptor_stage(rules: Policy = POLICY, settings: RelaySettings | None = None
         observer=audience,
         now=0.0,
     )
-    return AcceptorStage(relay=relay, end_point=end_point, audience=audience, admission=admission)
+    return AcceptorStage(relay=relay, end_point=end_point, heard=audience, admission=admission)
 
 
 def requestor_stage(
@@ -292,7 +306,7 @@ def requestor_stage(
         settings=settings or RelaySettings(),
         observer=audience,
     )
-    return RequestorStage(relay=relay, end_point=end_point, session=session, audience=audience, admission=admission)
+    return RequestorStage(relay=relay, end_point=end_point, session=session, heard=audience, admission=admission)
 
 
 @pytest.fixture

@@ -316,6 +316,28 @@ def test_messages_are_seen_and_counted(acceptor: AcceptorStage) -> None:
     assert acceptor.audience.endings[0].services[0].service == "C-ECHO"
 
 
+def test_bytes_leave_before_anybody_is_told(acceptor: AcceptorStage) -> None:
+    acceptor.establish()
+    acceptor.relay.end_point_received(echo_request(1, 7, 16384), 3.0)
+    assert acceptor.session.taken()
+    assert not acceptor.heard.messages
+    acceptor.relay.end_point_lost("gone", 4.0)
+    assert acceptor.session.aborted is not None
+    assert not acceptor.heard.endings
+    acceptor.relay.take_note()
+    assert (len(acceptor.heard.messages), len(acceptor.heard.endings)) == (1, 1)
+    acceptor.relay.take_note()
+    assert (len(acceptor.heard.messages), len(acceptor.heard.endings)) == (1, 1)
+
+
+def test_a_fault_before_the_end_was_told_does_not_hide_it(acceptor: AcceptorStage) -> None:
+    acceptor.establish()
+    acceptor.relay.end_point_lost("gone", 4.0)
+    acceptor.relay.broken(4.0)
+    acceptor.relay.take_note()
+    assert len(acceptor.heard.endings) == 1
+
+
 def test_nonsense_of_the_other_proxy_aborts_both_ends(acceptor: AcceptorStage) -> None:
     acceptor.establish()
     acceptor.relay.session_received(accept(), 3.0)
