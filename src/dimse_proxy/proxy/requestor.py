@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from dimse_proxy.errors import TransportError
@@ -24,6 +25,17 @@ Connect: TypeAlias = Callable[[Target, Address, StreamHandler], Awaitable[Stream
 log: Final = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """A connection to a host that has not said a word yet, while there are others to try."""
+
+    way: Way
+    host: Address
+    left: tuple[Address, ...]
+    asked: list[bytes | memoryview] = field(default_factory=list)
+    """What was written to it: the A-ASSOCIATE-RQ, which the next host gets too."""
+
+
 class RequestorLeg(Leg[RequestorRelay]):
     """One session that another side opened; implements `ports.RequestorPort`."""
 
@@ -40,6 +52,7 @@ class RequestorLeg(Leg[RequestorRelay]):
         self._make_connection: Final = connect
         self._failover: Final = failover
         self._connecting: asyncio.Task[None] | None = None
+        self._attempt: Attempt | None = None
 
     def opened(self) -> None:
         """The session is there."""
@@ -47,41 +60,98 @@ class RequestorLeg(Leg[RequestorRelay]):
 
     def connect(self, way: Way) -> None:
         """Starts connecting to the target."""
-        self._connecting = self._loop.create_task(self._connect(way))
+        hosts = self._failover.order(way.target.hosts, self._loop.time())
+        self._connecting = self._loop.create_task(self._connect(way, hosts))
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the target: this host is the one."""
+        if self._attempt is not None:
+            self._note_success(self._attempt.way, self._attempt.host)
+            self._attempt = None
+        super().data_received(data)
+
+    def eof_received(self) -> None:
+        """A host that hangs up without a word, as a balancer with nobody behind it does, is not the last one."""
+        if self._attempt is None:
+            super().eof_received()
+        elif self._connection is not None:
+            self._connection.close()
+
+    def connection_lost(self, error_text: str) -> None:
+        """The connection is gone; the next host is asked, if there is one and this one has said nothing."""
+        attempt = self._attempt
+        if attempt is None or self.relay.is_over:
+            super().connection_lost(error_text)
+            return
+        self._connection = None
+        self._note_failure(attempt.way, attempt.host, f"it closed the connection without answering: {error_text}")
+        self._connecting = self._loop.create_task(self._connect(attempt.way, attempt.left))
+
+    def writelines(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Writes all of `parts`, in order."""
+        if self._attempt is not None:
+            if self._attempt.asked:  # the association is being aborted
+                self._attempt = None
+            else:
+                self._attempt.asked.extend(parts)
+        super().writelines(parts)
 
     def close(self) -> None:
         """Closes the connection, or gives up making it."""
-        if self._connecting is not None:
-            self._connecting.cancel()
+        self._give_up()
         super().close()
 
     def reset(self) -> None:
         """Resets the connection, or gives up making it."""
-        if self._connecting is not None:
-            self._connecting.cancel()
+        self._give_up()
         super().reset()
 
-    async def _connect(self, way: Way) -> None:
-        """Tries the hosts of the target in order; an answer to the A-ASSOCIATE-RQ, whatever it is, is final."""
-        target, failover, reasons = way.target, self._failover, []
-        for host in failover.order(target.hosts, self._loop.time()):
+    def _give_up(self) -> None:
+        attempt, self._attempt = self._attempt, None
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+            if attempt is not None:  # the relay believes that there is a connection
+                self._loop.call_soon(self.connection_lost, "given up")
+
+    async def _connect(self, way: Way, hosts: tuple[Address, ...]) -> None:
+        """Tries hosts of the target in order; an answer to the A-ASSOCIATE-RQ, whatever it is, is final."""
+        target, reasons = way.target, []
+        for place, host in enumerate(hosts, start=1):
             self.relay.record.target = target.address(way.called, host)
             self.relay.record.target_host = host.host
             try:
                 self._connection = await self._make_connection(target, host, self)
             except TransportError as error:
                 reasons.append(str(error))
-                if failover.failed(host, self._loop.time()) and len(target.hosts) > 1:
-                    text = "%s: %s cannot be had (%s); the other hosts come first for %g s"
-                    log.warning(text, target.name, host, error, DOWN_SECONDS)
+                self._note_failure(way, host, str(error))
             else:
-                if failover.succeeded(host) and len(target.hosts) > 1:
-                    log.info("%s: %s can be had again", target.name, host)
                 self._connecting = None
-                self._tell(self.relay.connected)
+                self._connected(way, host, hosts[place:])
                 return
         self._connecting = None
+        self._attempt = None
         self._tell(self.relay.connect_failed, "; ".join(reasons))
+
+    def _connected(self, way: Way, host: Address, left: tuple[Address, ...]) -> None:
+        before = self._attempt
+        self._attempt = Attempt(way=way, host=host, left=left) if left else None
+        if not left:
+            self._note_success(way, host)
+        if before is None:
+            self._tell(self.relay.connected)
+        else:
+            self.writelines(before.asked)
+
+    def _note_failure(self, way: Way, host: Address, text: str) -> None:
+        target = way.target
+        if self._failover.failed(host, self._loop.time()) and len(target.hosts) > 1:
+            said = "%s: %s cannot be had (%s); the other hosts come first for %g s"
+            log.warning(said, target.name, host, text, DOWN_SECONDS)
+
+    def _note_success(self, way: Way, host: Address) -> None:
+        if self._failover.succeeded(host) and len(way.target.hosts) > 1:
+            log.info("%s: %s can be had again", way.target.name, host)
 
 
 class Requestor:
