@@ -36,7 +36,7 @@ class Scale:
 
 
 FULL: Final = Scale(
-    rounds=7,
+    rounds=5,
     minutes=90,
     images=400,
     few_images=60,
