@@ -34,7 +34,7 @@ def measure(*, is_quick: bool, only: list[str], folder: Path) -> Results:
         for name, make in plan(ways, folder, scale).items():
             if only and not any(name.startswith(wanted) for wanted in only):
                 continue
-            say(f"{name} ...")
+            say(f"{name} ... ({time.monotonic() - begun:.0f} s)")
             workload = make()
             series = take_turns(
                 name,
