@@ -9,7 +9,7 @@ from bench.peers import running
 from bench.processes import Meter, program, run, start_program
 from bench.scale import Scale
 from bench.ways import Way, Ways
-from bench.workload import MEDIAN, P99, RESPONSES, SCP, SCU, Workload
+from bench.workload import DIRECT, MEDIAN, P99, PAIR, RESPONSES, SCP, SCU, Workload
 
 
 def timing(way: Way, work: str, count: int, folder: Path) -> Callable[[], Run]:
@@ -73,10 +73,13 @@ class Messages:
 
     def find_pynetdicom(self) -> Workload:
         """The same with the usual peers."""
+        ways = (
+            self._ways.plain() if self._scale.has_everybody else {DIRECT: self._ways.direct(), PAIR: self._ways.pair()}
+        )
         return Workload(
             title="C-FIND, pynetdicom",
             what=f"{self._scale.responses} responses to one C-FIND, pynetdicom at both ends.",
-            contenders={name: self._finding(way, "pynetdicom") for name, way in self._ways.plain().items()},
+            contenders={name: self._finding(way, "pynetdicom") for name, way in ways.items()},
             rounds=max(3, self._scale.rounds // 2),
         )
 

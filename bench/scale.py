@@ -11,6 +11,8 @@ class Scale:
     rounds: int
     minutes: float
     """After which nothing is run again for its spread."""
+    has_everybody: bool
+    """Whether each work load has all contenders, or, beyond the CT series, those that a figure to reach is about."""
     images: int
     """CT images of a series."""
     few_images: int
@@ -38,6 +40,7 @@ class Scale:
 FULL: Final = Scale(
     rounds=5,
     minutes=90,
+    has_everybody=True,
     images=400,
     few_images=60,
     small_images=2000,
@@ -58,7 +61,8 @@ FULL: Final = Scale(
 )
 QUICK: Final = Scale(
     rounds=3,
-    minutes=1.5,
+    minutes=0.5,
+    has_everybody=False,
     images=100,
     few_images=12,
     small_images=300,
@@ -72,8 +76,8 @@ QUICK: Final = Scale(
     idle=200,
     links=(80,),
     link_rounds=1,
-    link_images=16,
+    link_images=60,
     link_small_images=10,
-    link_frames=48,
+    link_frames=160,
     link_echoes=8,
 )

@@ -97,7 +97,8 @@ class Storage:
             what=f"{scale.images} objects of 512 KiB over one association, DCMTK with TCP_NODELAY=1 at both ends; "
             f"pynetdicom and its relay: {scale.few_images}.",
             contenders={
-                **self._contenders(many, few, message=256 << 10),
+                **self._figures(many),
+                **self._others(many, few, message=256 << 10),
                 PAIR_ON_UNTUNED_NATS: storing(
                     self._ways.pair_on_untuned_nats(), DcmtkPeers(NO_DELAY), many, self._folder
                 ),
@@ -126,7 +127,10 @@ class Storage:
             title="10 KiB objects",
             what=f"{scale.small_images} objects of 10 KiB over one association, DCMTK with TCP_NODELAY=1 at both ends; "
             f"pynetdicom and its relay: {scale.few_small_images}.",
-            contenders=self._contenders(many, few, message=10 << 10),
+            contenders={
+                **self._figures(many),
+                **(self._others(many, few, message=10 << 10) if scale.has_everybody else {}),
+            },
             rounds=scale.rounds,
         )
 
@@ -138,19 +142,28 @@ class Storage:
             title=f"One object of {scale.frames * objects.FRAME / 1e9:.2g} GB",
             what=f"One multi-frame object of {scale.frames // 2} MiB, DCMTK with TCP_NODELAY=1 at both ends; "
             "pynetdicom and its relay, which hold it in memory: an eighth of it.",
-            contenders=self._contenders(large, less, message=256 << 10),
+            contenders={
+                **self._figures(large),
+                **(self._others(large, less, message=256 << 10) if scale.has_everybody else {}),
+            },
             rounds=scale.rounds,
         )
 
-    def _contenders(self, many: Path, few: Path, *, message: int) -> dict[str, Callable[[], Run]]:
-        """Everybody; `few` for those that are slow by design."""
+    def _figures(self, files: Path) -> dict[str, Callable[[], Run]]:
+        """Those that figures to reach are about."""
+        ways, folder, plain = self._ways, self._folder, DcmtkPeers(NO_DELAY)
+        return {
+            DIRECT: storing(ways.direct(), plain, files, folder),
+            FORWARDER: storing(ways.forwarder(), plain, files, folder),
+            PAIR: storing(ways.pair(), plain, files, folder),
+            PAIR_WITH_KEY: storing(ways.pair_with_key(), plain, files, folder),
+        }
+
+    def _others(self, many: Path, few: Path, *, message: int) -> dict[str, Callable[[], Run]]:
+        """Everybody else; `few` for those that are slow by design."""
         ways, folder = self._ways, self._folder
         plain, sealed = DcmtkPeers(NO_DELAY), DcmtkPeers(NO_DELAY, ways.certificates)
         return {
-            DIRECT: storing(ways.direct(), plain, many, folder),
-            FORWARDER: storing(ways.forwarder(), plain, many, folder),
-            PAIR: storing(ways.pair(), plain, many, folder),
-            PAIR_WITH_KEY: storing(ways.pair_with_key(), plain, many, folder),
             DIRECT_WITH_TLS: storing(ways.direct(), sealed, many, folder),
             PAIR_WITH_TLS: storing(ways.pair_with_tls(), sealed, many, folder),
             "bare nats-py": self._bare_nats(many, message),
