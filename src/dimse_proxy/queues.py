@@ -18,6 +18,7 @@ from dimse_proxy.proxy.exchange import Exchange, SessionUser
 from dimse_proxy.proxy.ports import SessionPort
 from dimse_proxy.proxy.requestor import Requestor
 from dimse_proxy.proxy.routes import STORE_AND_FORWARD, AskedFor, Routes
+from dimse_proxy.proxy.store_and_forward.again import Asked
 from dimse_proxy.proxy.store_and_forward.asking import Targets
 from dimse_proxy.proxy.store_and_forward.association import DeliveryOptions
 from dimse_proxy.proxy.store_and_forward.delivery import Delivery
@@ -28,7 +29,7 @@ from dimse_proxy.queueing.backoff import Backoff
 from dimse_proxy.queueing.claims import Limits
 from dimse_proxy.queueing.hooks import QueueObserver
 from dimse_proxy.queueing.records import Codec, Lease
-from dimse_proxy.queueing.subjects import Flow
+from dimse_proxy.queueing.subjects import Flow, title_token
 from dimse_proxy.transports.jetstream import JetStream
 from dimse_proxy.transports.jetstream_link import JetStreamLink
 from dimse_proxy.transports.nats_link import NatsOptions
@@ -74,9 +75,8 @@ class Queues:
         self._requestor: Final = requestor
         self._observer: Final = observer or QueueLog()
         self._lease: Final = lease
-        own = settings.nats_subject_channel
-        self._link: Final = JetStreamLink(options, f"{settings.nats_subject_root}.{own}.{own}.inbox", self)
-        self._keys: Final = _keys(settings)
+        self._link: Final = JetStreamLink(options, inbox_of(settings), self)
+        self._keys: Final = keys_of(settings)
         self._stores: Final[dict[str, Store]] = {}
         self._deliveries: Final[dict[str, Delivery]] = {}
         self._waiting: Final[list[Work]] = [self._link.run]
@@ -86,10 +86,9 @@ class Queues:
         """Queue and deliver for the channels of a table of routes; what was begun for others goes on."""
         for channel in table.queued_channels:
             self._store_for(channel)
-        if self._settings.forwards and table.targets:
-            for channel in dict.fromkeys(channel for target in table.targets for channel in target.channels):
-                if channel not in self._deliveries:
-                    self._deliveries[channel] = self._make_delivery(channel)
+        for channel in channels_delivered_from(self._settings, table):
+            if channel not in self._deliveries:
+                self._deliveries[channel] = self._make_delivery(channel)
 
     def open_session(
         self, asked: AskedFor, info: Mapping[str, str], request: AssociateRequest, user: SessionUser
@@ -183,33 +182,93 @@ class Queues:
             backoff=Backoff(first=settings.queue_retry, longest=max(settings.queue_retry, settings.queue_max_retry)),
         )
         delivery = Delivery(queue, options, requestor=self._requestor, exchange=self._exchange)
-        self._begin(partial(queue.keep, delivery.ensure_consumer), delivery.run, Sweep(queue, delivery).run)
+        self._begin(
+            partial(queue.keep, delivery.ensure_consumer),
+            delivery.run,
+            Sweep(queue, delivery).run,
+            Asked(queue, delivery).run,
+        )
         return delivery
 
     def _queue(self, channel: str, *, is_sender: bool) -> Queue:
-        settings, own = self._settings, self._settings.nats_subject_channel
-        sender, receiver = (own, channel) if is_sender else (channel, own)
-        flow = Flow(root=settings.nats_subject_root, sender=sender, receiver=receiver)
-        options = QueueOptions(
-            chunk_size=settings.queue_chunk_size,
-            store_timeout=settings.queue_store_timeout,
-            max_bytes=settings.queue_max_bytes,
-            replicas=settings.queue_replicas,
-            creates_streams=settings.queue_creates_streams and is_sender,
-            hint="" if is_sender else f": the proxy of channel {sender} makes it (DIMSE_DELIVERY there)",
-            disk_path=settings.queue_disk_path if is_sender else None,
-            min_free=settings.queue_min_free_bytes,
-        )
-        domain = settings.queue_domain if is_sender else settings.queue_domain_in
-        return Queue(
-            flow,
-            JetStream(self._link, domain, name=f"{receiver}.{sender}"),
-            Codec(flow, self._keys),
-            options,
+        return queue_of(
+            self._settings,
+            self._link,
+            self._keys,
+            channel,
+            is_sender=is_sender,
             lease=self._lease,
-            channel=channel,
             observer=self._observer,
         )
+
+
+def queue_of(
+    settings: Settings,
+    link: JetStreamLink,
+    keys: "QueueKeys | None",
+    channel: str,
+    *,
+    is_sender: bool,
+    lease: Lease,
+    observer: QueueObserver,
+) -> Queue:
+    """Return one flow, not looked at yet.
+
+    Args:
+        settings: that have passed every check.
+        link: to JetStream.
+        keys: the tunnel's, for what is stored.
+        channel: at the other end.
+        is_sender: this side accepts what is in it, else it delivers that.
+        lease: who works with it.
+        observer: is told of everything.
+    """
+    own = settings.nats_subject_channel
+    sender, receiver = (own, channel) if is_sender else (channel, own)
+    flow = Flow(root=settings.nats_subject_root, sender=sender, receiver=receiver)
+    options = QueueOptions(
+        chunk_size=settings.queue_chunk_size,
+        store_timeout=settings.queue_store_timeout,
+        max_bytes=settings.queue_max_bytes,
+        replicas=settings.queue_replicas,
+        creates_streams=settings.queue_creates_streams and is_sender,
+        hint="" if is_sender else f": the proxy of channel {sender} makes it (DIMSE_DELIVERY there)",
+        disk_path=settings.queue_disk_path if is_sender else None,
+        min_free=settings.queue_min_free_bytes,
+    )
+    domain = settings.queue_domain if is_sender else settings.queue_domain_in
+    return Queue(
+        flow,
+        JetStream(link, domain, name=f"{receiver}.{sender}"),
+        Codec(flow, keys),
+        options,
+        lease=lease,
+        channel=channel,
+        observer=observer,
+    )
+
+
+def inbox_of(settings: Settings) -> str:
+    """Return the subject below which answers come: the server alone can publish there."""
+    own = settings.nats_subject_channel
+    return f"{settings.nats_subject_root}.{own}.{own}.inbox"
+
+
+def askers_of(settings: Settings, title: str) -> frozenset[str]:
+    """Return all that may stand for a calling AE title in subjects; with two tunnel keys there are two."""
+    keys = settings.tunnel_keys or ()
+    if not keys:
+        return frozenset({title_token(title)})
+    from dimse_proxy.queueing.sealing import QueueKeys
+
+    return frozenset(QueueKeys([key]).token(title) for key in keys)
+
+
+def channels_delivered_from(settings: Settings, table: Routes) -> tuple[str, ...]:
+    """Return the channels whose queues are delivered here."""
+    if not settings.forwards:
+        return ()
+    return tuple(dict.fromkeys(channel for target in table.targets for channel in target.channels))
 
 
 async def _always(work: Work) -> None:
@@ -224,7 +283,8 @@ async def _always(work: Work) -> None:
         await asyncio.sleep(FAULT_PAUSE)
 
 
-def _keys(settings: Settings) -> "QueueKeys | None":
+def keys_of(settings: Settings) -> "QueueKeys | None":
+    """Return the tunnel keys, for what is stored."""
     keys = settings.tunnel_keys
     if not keys:
         return None

@@ -12,6 +12,8 @@ from typing import Annotated, Final
 import typer
 
 from dimse_proxy import __version__
+from dimse_proxy.cli import queue
+from dimse_proxy.cli.options import EnvFile
 from dimse_proxy.errors import ConfigError, TransportError
 
 EXIT_CONFIG: Final = 2
@@ -27,11 +29,6 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-EnvFile = Annotated[
-    Path | None,
-    typer.Option("--env-file", metavar="FILE", help="File of DIMSE_* settings, weaker than the environment."),
-]
 
 
 def run() -> None:
@@ -184,6 +181,9 @@ def _health(
     from dimse_proxy.cli import health as command
 
     raise typer.Exit(command.run(environ=os.environ, env_file=env_file, ready=ready))
+
+
+app.add_typer(queue.app, name="queue")
 
 
 @app.command("demo")

@@ -56,6 +56,10 @@ class TargetGate:
             return self._opens_at - now
         return min(1.0, self._backoff.first) if self._is_trying else 0.0
 
+    def hurry(self) -> None:
+        """Somebody asks for a try at once; whether it stays closed is up to the target."""
+        self._opens_at = 0.0
+
     def enter(self) -> None:
         """An association is being asked for."""
         self._is_trying = bool(self._failures)

@@ -83,10 +83,17 @@ class Limits:
     age: float = 0.0
     """Seconds since the SCU was told success."""
 
-    def over(self, record: QueuedObject, tries: int, now: float) -> str | None:
-        """Return the reason of the dead letter, None as long as the object is to be tried."""
+    def over(self, record: QueuedObject, tries: int, now: float, begun: float = 0.0) -> str | None:
+        """Return the reason of the dead letter, None as long as the object is to be tried.
+
+        Args:
+            record: of the object.
+            tries: that were in vain.
+            now: seconds since 1970.
+            begun: when its tries began anew, if they did.
+        """
         if self.tries and tries >= self.tries:
             return "tries"
-        if self.age and now - record.accepted >= self.age:
+        if self.age and now - max(record.accepted, begun) >= self.age:
             return "age"
         return None

@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Protocol, TypeVar
 
@@ -135,6 +135,10 @@ class Attempt:
     """Time of the last try, seconds since 1970."""
     not_before: float
     """Time of the next try."""
+    begun: float = 0.0
+    """When its tries began anew by hand, from where its age counts; 0 if they did not."""
+    called: str = ""
+    """What it was moved to by hand, as `Codec.hide_title` has it; empty: as the SCU called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +182,30 @@ class Codec:
         flow = self._flow
         fields = (flow.root, flow.sender, flow.receiver, key.association, str(number))
         return b"".join(len(field).to_bytes(2, "big") + field.encode() for field in fields)
+
+    def hide_title(self, key: AssociationKey, number: int, title: str, salt: bytes) -> str:
+        """Return an AE title as it may stand in an `attempt`; with a tunnel key it is sealed by itself."""
+        seal = self.new_seal(salt)
+        if seal is None:
+            return title
+        sealed = seal.seal_text(title.encode(), self._title_place(key, number))
+        return ":".join((seal.key_id, _base64(salt), _base64(sealed)))
+
+    def read_title(self, key: AssociationKey, number: int, hidden: str) -> str:
+        """Return the AE title that `hide_title` has hidden.
+
+        Raises:
+            RecordError: it cannot be read.
+        """
+        if self._keys is None:
+            return hidden
+        key_id, _, rest = hidden.partition(":")
+        salt, _, sealed = rest.partition(":")
+        text = self._keys.seal_of(key_id, _bytes(salt)).open_text(_bytes(sealed), self._title_place(key, number))
+        return text.decode(errors="replace")
+
+    def _title_place(self, key: AssociationKey, number: int) -> bytes:
+        return self.place(key, number) + b"called"
 
     def encode_object(self, key: AssociationKey, record: QueuedObject) -> bytes:
         """Return the record of an object."""
@@ -287,9 +315,10 @@ def encode_end(at: float) -> bytes:
     return _text({"version": VERSION, "what": "end", "at": at})
 
 
-def encode_work(at: float, target: str) -> bytes:
-    """Return the JSON of `work`: for whom it is, as `Codec.token` has it."""
-    return _text({"version": VERSION, "what": "work", "at": at, "target": target})
+def encode_work(at: float, target: str, again: Collection[int] = ()) -> bytes:
+    """Return the JSON of `work`: for whom it is, as `Codec.token` has it, and which objects begin anew."""
+    fields = {"version": VERSION, "what": "work", "at": at, "target": target}
+    return _text({**fields, "again": sorted(again)} if again else fields)
 
 
 def decode_work(data: bytes) -> str:
@@ -298,6 +327,40 @@ def decode_work(data: bytes) -> str:
     if not isinstance(target, str):
         raise RecordError("its target is not as it should be")
     return target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What the sender's side asks for in `work`: tries of these objects begin anew."""
+
+    at: float
+    """When it was asked, seconds since 1970."""
+    numbers: tuple[int, ...]
+
+
+def decode_work_again(data: bytes) -> Again | None:
+    """Read whether it asks for objects to begin anew; raises RecordError."""
+    fields = _read(data, "work")
+    numbers, at = fields.get("again"), fields.get("at")
+    if not numbers:
+        return None
+    if not isinstance(numbers, list) or not all(_fits(number, int) for number in numbers) or not _fits(at, float):
+        raise RecordError("what it asks for is not as it should be")
+    return Again(at=float(str(at)), numbers=tuple(numbers))
+
+
+def encode_asked(at: float, keys: Collection[AssociationKey]) -> bytes:
+    """Return the JSON of what the receiver's side asks its own proxies to try at once."""
+    return _text({"version": VERSION, "what": "again", "at": at, "associations": [str(key) for key in keys]})
+
+
+def decode_asked(data: bytes) -> list[AssociationKey]:
+    """Read which associations are to be tried at once; raises RecordError."""
+    names = _read(data, "again").get("associations")
+    if not isinstance(names, list):
+        raise RecordError("its associations are no list")
+    parts = (str(name).partition(".") for name in names)
+    return [AssociationKey(asker, association) for asker, _, association in parts]
 
 
 def _text(fields: Mapping[str, object]) -> bytes:
@@ -360,6 +423,15 @@ def _bytes(text: object) -> bytes:
         return base64.b64decode(str(text), validate=True)
     except (binascii.Error, ValueError):
         raise RecordError("it holds something that is no base64") from None
+
+
+def length_of(data: bytes) -> int:
+    """Return the bytes of the data set that a record is of, for which it takes no key; 0 if it cannot be read."""
+    try:
+        length = _read(data, "object").get("length")
+    except RecordError:
+        return 0
+    return length if isinstance(length, int) and _fits(length, int) else 0
 
 
 def chunk_lengths(record: QueuedObject) -> Sequence[int]:

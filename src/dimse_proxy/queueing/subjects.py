@@ -132,6 +132,11 @@ class Flow:
         """The filter for all chunks of an object."""
         return f"{self.prefix(Kind.CHUNK)}.{key}.{number}.*"
 
+    @property
+    def asked_again(self) -> str:
+        """Where the receiver's side asks its own proxies to try something at once; no association's subject."""
+        return f"{self.prefix(Kind.LEASE)}.again"
+
     def parse(self, subject: str) -> Place | None:
         """Read a subject of this flow; None for any other."""
         for kind in Kind:

@@ -19,6 +19,7 @@ class Census:
 
     records: dict[AssociationKey, set[int]] = field(default_factory=dict)
     dead: dict[AssociationKey, set[int]] = field(default_factory=dict)
+    tried: dict[AssociationKey, set[int]] = field(default_factory=dict)
     work: set[AssociationKey] = field(default_factory=set)
     leases: set[AssociationKey] = field(default_factory=set)
     associations: set[AssociationKey] = field(default_factory=set)
@@ -34,6 +35,8 @@ class Census:
                     self.records.setdefault(place.key, set()).add(place.number)
                 case _ if place.kind is Kind.DEAD:
                     self.dead.setdefault(place.key, set()).add(place.number)
+                case _ if place.kind is Kind.ATTEMPT:
+                    self.tried.setdefault(place.key, set()).add(place.number)
                 case _ if place.kind is Kind.WORK:
                     self.work.add(place.key)
                 case _ if place.kind is Kind.LEASE:
@@ -62,11 +65,12 @@ class Census:
             if key not in self.records and key not in self.work and now - key.began >= ORPHAN_AGE
         ]
 
-    def dead_without_record(self) -> Iterator[tuple[AssociationKey, int]]:
-        """Yield dead letters whose object is gone."""
-        for key, numbers in self.dead.items():
-            for number in numbers - self.records.get(key, set()):
-                yield key, number
+    def without_record(self) -> Iterator[tuple[Kind, AssociationKey, int]]:
+        """Yield dead letters and attempts whose object is gone."""
+        for kind, found in ((Kind.DEAD, self.dead), (Kind.ATTEMPT, self.tried)):
+            for key, numbers in found.items():
+                for number in numbers - self.records.get(key, set()):
+                    yield kind, key, number
 
 
 def chunks_by_object(flow: Flow, subjects: Iterable[str]) -> dict[tuple[AssociationKey, int], int]:

@@ -20,6 +20,8 @@ REQUEST_TIMEOUT: Final = 10.0
 """Seconds for an answer: a cluster that elects a leader takes some of them."""
 _PAGE_TIMEOUT: Final = 30.0
 """Seconds for a page of 100,000 subjects, 3 MB, over a slow link."""
+_BEHIND_ALL: Final = 1 << 30
+"""An offset that no list of subjects reaches."""
 _PULL_SLACK: Final = 5.0
 """Seconds that an empty answer to a pull may come late."""
 _FULL: Final = frozenset({10002, 10023, 10028, 10047, 10077})
@@ -166,6 +168,11 @@ class JetStream:
             offset += len(page)
             total = int(answer.get("total", 0))
             yield page
+
+    async def count_subjects(self, stream: str, subject: str) -> int:
+        """Return how many subjects of a stream fit: a page behind the last one says it without bringing any."""
+        body = {"subjects_filter": subject, "offset": _BEHIND_ALL}
+        return int((await self._ask(f"STREAM.INFO.{stream}", body, timeout=_PAGE_TIMEOUT)).get("total", 0))
 
     # Streams and consumers.
 

@@ -229,7 +229,7 @@ def test_a_census_finds_what_nobody_will_fetch() -> None:
     assert census.without_work() == [untold]
     assert census.left_over(ORPHAN_AGE) == [gone]
     assert set(census.left_over(9000 + ORPHAN_AGE)) == {gone, young}
-    assert list(census.dead_without_record()) == [(gone, 8)]
+    assert list(census.without_record()) == [(Kind.DEAD, gone, 8)]
     assert 2 * UPLOAD_GAP < ORPHAN_AGE
 
 

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -99,6 +99,7 @@ class AssociationDelivery:
         turn: int,
         is_taken_over: bool,
         is_stopping: Callable[[], bool],
+        is_asked_again: Callable[[], bool] = lambda: False,
     ) -> None:
         """Deliver nothing yet.
 
@@ -110,6 +111,7 @@ class AssociationDelivery:
             turn: how often it was taken up, this time included.
             is_taken_over: somebody else may have delivered what is still there.
             is_stopping: no further object is to be sent.
+            is_asked_again: somebody has changed by hand, since this was called last, what was tried.
         """
         self._queue: Final = queue
         self._key: Final = key
@@ -118,7 +120,10 @@ class AssociationDelivery:
         self._turn: Final = turn
         self._is_taken_over: Final = is_taken_over
         self._is_stopping: Final = is_stopping
+        self._is_asked_again: Final = is_asked_again
         self._outgoing: OutgoingAssociation | None = None
+        self._outgoing_to = ""
+        """What that goes to instead of what the SCU called; empty if it does not."""
         self._attempts: dict[int, Attempt] = {}
         self._unreadable: Final[set[int]] = set()
         self._failures = 0
@@ -129,6 +134,11 @@ class AssociationDelivery:
         self._loop: Final = asyncio.get_running_loop()
         self.is_empty = False
         """There is no object of it any more, not even a dead one."""
+
+    @property
+    def has_moved(self) -> bool:
+        """Objects of it go to something else than the SCU called."""
+        return any(attempt.called for attempt in self._attempts.values())
 
     async def run(self) -> float | None:
         """Deliver what is due; return the seconds until more is due, None if nothing will be.
@@ -188,6 +198,8 @@ class AssociationDelivery:
         """Return the objects that are there, and those that are dead; learn of those that were tried."""
         if self._closings:
             await asyncio.wait(set(self._closings))  # What was delivered must not be found again.
+        if self._is_asked_again():
+            self._attempts.clear()
         queue, key = self._queue, self._key
         records, dead, tried = await self._patiently(
             lambda: asyncio.gather(
@@ -245,7 +257,35 @@ class AssociationDelivery:
     async def _send(self, due: tuple[int, ...]) -> None:
         if await self._bury(due):
             return
-        outgoing = await self._usable(due)
+        resting: Interrupted | None = None
+        for called, numbers in self._by_target(due).items():
+            try:
+                await self._send_to(called, numbers)
+            except Interrupted as interrupted:
+                if self._is_stopping():
+                    raise
+                if resting is None or interrupted.pause < resting.pause:
+                    resting = interrupted
+        if resting is not None:
+            raise resting
+
+    def _by_target(self, due: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """Return what is due by what it was moved to; behind all those what goes where the SCU called."""
+        groups: dict[str, list[int]] = {}
+        for number in due:
+            tried = self._attempts.get(number)
+            called = ""
+            if tried is not None and tried.called:
+                try:
+                    called = self._queue.codec.read_title(self._key, number, tried.called)
+                except RecordError as error:
+                    self._cannot_read(number, error)
+                    continue
+            groups.setdefault(called, []).append(number)
+        return {called: tuple(numbers) for called, numbers in sorted(groups.items(), reverse=True)}
+
+    async def _send_to(self, called: str, due: tuple[int, ...]) -> None:
+        outgoing = await self._usable(due, called)
         left_out = False
         async with Prefetch(due, self._fetch_record, self._fetch_chunk, self._is_wanted) as fetch:
             while (found := await fetch.next()) is not None:
@@ -285,7 +325,7 @@ class AssociationDelivery:
                 self._cannot_read(number, error)
                 found = True
                 continue
-            if (reason := self._over(record)) is not None:
+            if (reason := self._over(record, tried)) is not None:
                 await self._dead(record, reason, _REASONS[reason], None if tried is None else tried.status)
                 found = True
         return found
@@ -294,15 +334,20 @@ class AssociationDelivery:
         outgoing = self._outgoing
         return outgoing is not None and outgoing.core.has_context(record)
 
-    def _over(self, record: QueuedObject) -> str | None:
-        tried = self._attempts.get(record.number)
-        return self._options.limits.over(record, 0 if tried is None else tried.tries, time.time())
+    def _over(self, record: QueuedObject, tried: Attempt | None) -> str | None:
+        limits, now = self._options.limits, time.time()
+        return limits.over(record, 0, now) if tried is None else limits.over(record, tried.tries, now, tried.begun)
 
-    async def _usable(self, due: tuple[int, ...]) -> OutgoingAssociation:
+    async def _usable(self, due: tuple[int, ...], called: str) -> OutgoingAssociation:
         """Return the association with the target, a new one if need be."""
         if self._outgoing is not None and self._outgoing.is_usable:
-            return self._outgoing
+            if self._outgoing_to == called:
+                return self._outgoing
+            await self._outgoing.release()
+        self._outgoing_to = called
         parties, contexts = await self._parties(due)
+        if called:
+            parties = replace(parties, called=called)
         outgoing = OutgoingAssociation(self._key.association[-12:], self._queue.channel, parties, contexts)
         self._outgoing = outgoing
         await self._associate(outgoing, parties.called)
@@ -401,6 +446,8 @@ class AssociationDelivery:
         pause = self._options.backoff.pause(tries, random.random())
         now = time.time()
         attempt = Attempt(tries=tries, last=text, status=status, at=now, not_before=now + pause)
+        if tried is not None:
+            attempt = replace(attempt, begun=tried.begun, called=tried.called)
         self._attempts[number] = attempt
         queue = self._queue
         subject = queue.flow.of_object(Kind.ATTEMPT, self._key, number)

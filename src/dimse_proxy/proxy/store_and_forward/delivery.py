@@ -5,7 +5,7 @@ What becomes of an object is decided in `association`. Several processes may do 
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -20,7 +20,15 @@ from dimse_proxy.proxy.store_and_forward.outgoing import OutgoingAssociation, Ta
 from dimse_proxy.proxy.store_and_forward.queue import Queue
 from dimse_proxy.queueing.backoff import TargetGate
 from dimse_proxy.queueing.claims import LEASE_TIME, RENEW_INTERVAL, Claim, judge_lease
-from dimse_proxy.queueing.records import RecordError, decode_lease, decode_work, encode_lease
+from dimse_proxy.queueing.records import (
+    RecordError,
+    decode_attempt,
+    decode_lease,
+    decode_work,
+    decode_work_again,
+    encode_lease,
+)
+from dimse_proxy.queueing.repair import anew, steps_to_retry
 from dimse_proxy.queueing.streams import planned_consumer
 from dimse_proxy.queueing.subjects import CONSUMER, AssociationKey, Kind
 from dimse_proxy.transports.jetstream import Work
@@ -49,6 +57,12 @@ class Delivery:
         """Of each target, by the token of the AE title that it is asked for by."""
         self._slots: Final = asyncio.Semaphore(options.associations)
         self._active: Final[dict[AssociationKey, asyncio.Task[None]]] = {}
+        self._asked_again: Final[set[AssociationKey]] = set()
+        """Those being worked on, of which somebody has changed something by hand."""
+        self._later: Final[dict[AssociationKey, asyncio.Task[None]]] = {}
+        """Those that rest and of which the work list says nothing."""
+        self._moved: Final[set[AssociationKey]] = set()
+        """Those with objects for something else than the SCU called."""
         self._loop: Final = asyncio.get_running_loop()
         self.is_stopping = False
 
@@ -93,9 +107,21 @@ class Delivery:
         else:
             self._start(key, None)
 
+    async def try_at_once(self, keys: Iterable[AssociationKey]) -> None:
+        """Somebody asks for these by hand: nothing rests any longer for them, if there is anything to deliver."""
+        for gate in self._gates.values():
+            gate.hurry()
+        for key in keys:
+            if self.is_active(key):
+                self._asked_again.add(key)
+            elif await self.queue.numbers(Kind.RECORD, key) - await self.queue.numbers(Kind.DEAD, key):
+                await self.take_up(key)
+
     async def close(self) -> None:
         """Wait for what is being delivered; what cannot wait is cancelled together with this."""
         self.is_stopping = True
+        for later in list(self._later.values()):
+            later.cancel()
         tasks = set(self._active.values())
         if not tasks:
             return
@@ -109,8 +135,14 @@ class Delivery:
 
     def _pause_of(self, work: Work) -> float:
         """The seconds that the target of some work rests; so it costs nothing to pass it by."""
+        place = self.queue.flow.parse(work.subject)
+        if place is not None and place.key in self._moved:
+            return 0.0
         try:
             gate = self._gates.get(decode_work(work.data))
+            if work.deliveries == 1 and decode_work_again(work.data) is not None:
+                for closed in self._gates.values():
+                    closed.hurry()
         except RecordError:
             return 0.0
         return 0.0 if gate is None else gate.wait(self._loop.time())
@@ -135,6 +167,9 @@ class Delivery:
     def _done(self, key: AssociationKey, task: asyncio.Task[None]) -> None:
         self._active.pop(key, None)
         self._slots.release()
+        if key in self._asked_again:
+            self._asked_again.discard(key)
+            self._take_up_later(key, 0.0)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._loop.call_exception_handler({"message": "delivering an association failed", "exception": error})
 
@@ -147,6 +182,8 @@ class Delivery:
             if not claim.is_free:
                 await tenure.put_off(claim.wait)
                 return
+            if work is not None:
+                await self._begin_anew(key, work)
             pause = await tenure.during(self._deliver(key, tenure, claim))
         except Interrupted as interrupted:
             pause = interrupted.pause
@@ -159,6 +196,39 @@ class Delivery:
             await tenure.release()
         else:
             await tenure.put_off(pause)
+            if work is None:
+                self._take_up_later(key, pause)
+
+    def _take_up_later(self, key: AssociationKey, pause: float) -> None:
+        """Deliver an association after a pause of which the work list does not know."""
+
+        async def wait() -> None:
+            await asyncio.sleep(pause)
+            await self.take_up(key)
+
+        if key not in self._later and not self.is_stopping:
+            task = self._later[key] = self._loop.create_task(wait())
+            task.add_done_callback(lambda _task: self._later.pop(key, None))
+
+    async def _begin_anew(self, key: AssociationKey, work: Work) -> None:
+        """Do, once, what the sender's side asks for in `work`."""
+        queue = self.queue
+        try:
+            again = decode_work_again(work.data)
+        except RecordError:
+            return
+        if again is None:
+            return
+        records, dead = await queue.numbers(Kind.RECORD, key), await queue.numbers(Kind.DEAD, key)
+        for number in sorted(records.intersection(again.numbers)):
+            stored = await queue.get(Kind.ATTEMPT, key, number)
+            before = None
+            if stored is not None:
+                with suppress(RecordError):
+                    before = decode_attempt(stored.data)
+            if (before is None and number not in dead) or (before is not None and before.begun >= again.at):
+                continue  # It waits for its first try, or this was done.
+            await queue.take(steps_to_retry(queue.flow, key, number, anew(before, again.at), is_dead=number in dead))
 
     async def _deliver(self, key: AssociationKey, tenure: "_Tenure", claim: Claim) -> float | None:
         """Deliver what there is; return the seconds until there is more to do, None if there is nothing."""
@@ -172,8 +242,12 @@ class Delivery:
                 turn=tenure.turn,
                 is_taken_over=is_taken_over,
                 is_stopping=lambda: self.is_stopping,
+                is_asked_again=lambda: self._is_asked_again(key),
             )
-            pause = await delivery.run()
+            try:
+                pause = await delivery.run()
+            finally:
+                (self._moved.add if delivery.has_moved else self._moved.discard)(key)
             if pause is not None:
                 return pause
             await tenure.finish(is_empty=delivery.is_empty)
@@ -181,6 +255,11 @@ class Delivery:
             living = await self.queue.numbers(Kind.RECORD, key) - await self.queue.numbers(Kind.DEAD, key)
             if not living:
                 return None
+
+    def _is_asked_again(self, key: AssociationKey) -> bool:
+        is_asked = key in self._asked_again
+        self._asked_again.discard(key)
+        return is_asked
 
     async def _associate(self, outgoing: OutgoingAssociation, called: str) -> None:
         """Ask the target for an association, or say how long it rests."""

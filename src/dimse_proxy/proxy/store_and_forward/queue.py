@@ -5,7 +5,7 @@ It tries again what nobody answered, for as long as its callers have time. It kn
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Final
 
 from dimse_proxy.queueing.hooks import QueueObserver
 from dimse_proxy.queueing.records import SEAL_OVERHEAD, Codec, Lease
+from dimse_proxy.queueing.repair import Purge, Put, Step
 from dimse_proxy.queueing.streams import StreamPlan, planned_streams, wrong_settings
 from dimse_proxy.queueing.subjects import AssociationKey, Flow, Kind
 from dimse_proxy.transports.jetstream import REQUEST_TIMEOUT, JetStream, Stored
@@ -231,6 +232,20 @@ class Queue:
             else:
                 return
             await asyncio.sleep(1.0)
+
+    async def take(self, steps: Iterable[Step]) -> None:
+        """Take steps one after the other.
+
+        Raises:
+            JetStreamError: one could not be taken, and those behind it were not.
+        """
+        for step in steps:
+            match step:
+                case Put(subject, data):
+                    await self.replace(subject, data)
+                case Purge(subject, is_chunk):
+                    stream = self.flow.chunk_stream if is_chunk else self.flow.record_stream
+                    await self.jetstream.purge(stream, subject)
 
     async def purge_chunks(self, key: AssociationKey, number: int) -> None:
         """Purge the chunks of an object; what is left is swept."""

@@ -13,7 +13,7 @@ SWEEP_INTERVAL: Final = 600.0
 """Seconds between sweeps: each lists every subject, half a second of the server's time for 100,000."""
 FIRST_SWEEP: Final = 15.0
 """Seconds after the start; what the process before has left lying is wanted soon."""
-_KINDS: Final = (Kind.WORK, Kind.LEASE, Kind.ASSOCIATION, Kind.DEAD, Kind.RECORD)
+_KINDS: Final = (Kind.WORK, Kind.LEASE, Kind.ASSOCIATION, Kind.DEAD, Kind.ATTEMPT, Kind.RECORD)
 """In this order: what has work when it is looked at has no need of us, though it may be done before the records are."""
 
 
@@ -49,8 +49,8 @@ class Sweep:
         await self._sweep_chunks(census, now)
         for key in census.left_over(now):
             await self._queue.clear(Kind.ASSOCIATION, Kind.END, Kind.LEASE, key=key)
-        for key, number in census.dead_without_record():
-            await self._queue.clear_object(Kind.DEAD, key=key, number=number)
+        for kind, key, number in census.without_record():
+            await self._queue.clear_object(kind, key=key, number=number)
         for key in census.without_work():
             if not self._delivery.is_active(key) and await self._has_no_work(key):
                 self._tell(f"association {key.association} had objects and nobody to deliver them: it is taken up")

@@ -1,0 +1,247 @@
+"""Does by hand what is asked for of a flow: tries anew, moves, deletes.
+
+What is written, and in which order, is in `queueing.repair`. The receiver's side holds an association's lease meanwhile,
+so that no proxy delivers what is moved or deleted. The sender's side cannot; it passes by whatever has one, and leaves
+what is to be written to the proxies of the other side.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import groupby
+from typing import Final
+
+from dimse_proxy.proxy.store_and_forward.listing import Reading
+from dimse_proxy.queueing.claims import LEASE_TIME, RENEW_INTERVAL, judge_lease
+from dimse_proxy.queueing.listing import Listed, State
+from dimse_proxy.queueing.records import (
+    SALT_SIZE,
+    RecordError,
+    decode_asked,
+    decode_lease,
+    encode_asked,
+    encode_lease,
+    encode_work,
+)
+from dimse_proxy.queueing.repair import MOST_NAMED, Step, anew, may_purge, may_retry, steps_to_purge, steps_to_retry
+from dimse_proxy.queueing.subjects import AssociationKey, Kind
+from dimse_proxy.transports.jetstream_link import JetStreamError, Trouble
+
+_AT_ONCE: Final = 16
+"""Objects that are worked on at the same time."""
+_FRESH: Final = 60.0
+"""Seconds for which an earlier call to try something at once is kept in a later one."""
+
+
+class LeaseLostError(Exception):
+    """Somebody else has taken the association."""
+
+
+class Repair:
+    """Changes in one flow."""
+
+    def __init__(self, reading: Reading, *, is_sender: bool, told: Callable[[int], None] = lambda _done: None) -> None:
+        """Change nothing yet.
+
+        Args:
+            reading: of the flow.
+            is_sender: this side accepts what is in it.
+            told: is told how many objects have been done.
+        """
+        self._reading: Final = reading
+        self._queue: Final = reading.queue
+        self._is_sender: Final = is_sender
+        self._told: Final = told
+        self._done = 0
+
+    async def retry(self, found: Sequence[Listed]) -> int:
+        """Let the tries of dead and resting objects begin anew, and have them tried at once; return their number.
+
+        Raises:
+            JetStreamError: it cannot be written; what was done stays so.
+        """
+        for key, group in _by_association(found):
+            todo = [one for one in group if may_retry(one.state)]
+            if not todo:
+                continue
+            if self._is_sender:
+                await self._ask_receiver(key, todo)
+            else:
+                await self._each(todo, self._steps_to_retry)
+        if not self._is_sender:
+            await self.try_at_once([one.key for one in found])
+        return self._done
+
+    async def move(self, found: Sequence[Listed], called: str) -> int:
+        """Let objects go to another AE title that is asked for here; return their number.
+
+        One message is written for each, and a dead letter is deleted behind it: an object is in one place at any time.
+
+        Raises:
+            JetStreamError: it cannot be written; what was done stays so.
+        """
+
+        async def steps(one: Listed) -> tuple[Step, ...]:
+            before = await self._reading.attempt(one.key, one.number) if one.is_tried else None
+            hidden = self._queue.codec.hide_title(one.key, one.number, called, os.urandom(SALT_SIZE))
+            attempt = anew(before, time.time(), called=hidden)
+            return steps_to_retry(self._queue.flow, one.key, one.number, attempt, is_dead=one.state is State.DEAD)
+
+        for key, group in _by_association(found):
+            with suppress(LeaseLostError):
+                async with self._held(key) as keep:
+                    if keep is not None:
+                        await self._each(group, steps, keep)
+        await self.try_at_once([one.key for one in found])
+        return self._done
+
+    async def purge(self, found: Sequence[Listed]) -> int:
+        """Delete objects; return their number.
+
+        Raises:
+            JetStreamError: they cannot be deleted; what is gone is gone.
+        """
+
+        async def steps(one: Listed) -> tuple[Step, ...]:
+            return steps_to_purge(self._queue.flow, one)
+
+        for key, group in _by_association(found):
+            todo = [one for one in group if may_purge(one.state)]
+            with suppress(LeaseLostError):
+                async with self._held(key) as keep:
+                    if keep is None:
+                        todo = [one for one in todo if one.state is State.DEAD]  # Nobody sends those.
+                    await self._each(todo, steps, keep)
+        return self._done
+
+    async def try_at_once(self, keys: Iterable[AssociationKey]) -> None:
+        """Ask this side's proxies, who look every other second, to let nothing rest of these associations."""
+        queue, flow = self._queue, self._queue.flow
+        named = dict.fromkeys(keys)
+        stored = await queue.jetstream.get(flow.record_stream, flow.asked_again)
+        if stored is not None and time.time() - stored.time < _FRESH:
+            with suppress(RecordError):
+                named |= dict.fromkeys(decode_asked(stored.data))
+        if named:
+            await queue.replace(flow.asked_again, encode_asked(time.time(), list(named)[:MOST_NAMED]))
+
+    # Inside.
+
+    async def _steps_to_retry(self, one: Listed) -> tuple[Step, ...]:
+        before = await self._reading.attempt(one.key, one.number) if one.is_tried else None
+        attempt = anew(before, time.time())
+        return steps_to_retry(self._queue.flow, one.key, one.number, attempt, is_dead=one.state is State.DEAD)
+
+    async def _ask_receiver(self, key: AssociationKey, todo: Sequence[Listed]) -> None:
+        """Write `work` anew; whoever takes it up at the other side makes the objects deliverable."""
+        queue = self._queue
+        work = encode_work(time.time(), "", [one.number for one in todo])
+        await queue.replace(queue.flow.of_association(Kind.WORK, key), work)
+        self._count(len(todo))
+
+    async def _each(
+        self,
+        todo: Sequence[Listed],
+        steps: Callable[[Listed], Awaitable[tuple[Step, ...]]],
+        keep: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        async def one_of(one: Listed) -> None:
+            await self._queue.take(await steps(one))
+
+        for begin in range(0, len(todo), _AT_ONCE):
+            if keep is not None:
+                await keep()
+            some = todo[begin : begin + _AT_ONCE]
+            await asyncio.gather(*map(one_of, some))
+            self._count(len(some))
+
+    def _count(self, number: int) -> None:
+        self._done += number
+        self._told(self._done)
+
+    @asynccontextmanager
+    async def _held(self, key: AssociationKey) -> AsyncIterator[Callable[[], Awaitable[None]] | None]:
+        """Keep proxies from delivering an association; gives None if one does, else what is to be called meanwhile."""
+        if self._is_sender:
+            yield None if await self._has_lease(key) else _nothing
+            return
+        tenure = _Tenure(self._reading, key)
+        if not await tenure.claim():
+            yield None
+            return
+        try:
+            yield tenure.keep
+        finally:
+            await tenure.release()
+
+    async def _has_lease(self, key: AssociationKey) -> bool:
+        flow = self._queue.flow
+        subject = flow.of_association(Kind.LEASE, key)
+        return bool(await self._queue.jetstream.count_subjects(flow.record_stream, subject))
+
+
+class _Tenure:
+    """An association's lease, for as long as something of it is changed."""
+
+    def __init__(self, reading: Reading, key: AssociationKey) -> None:
+        self._queue: Final = reading.queue
+        self._key: Final = key
+        self._subject: Final = reading.queue.flow.of_association(Kind.LEASE, key)
+        self._sequence = 0
+        self._renewed = 0.0
+
+    async def claim(self) -> bool:
+        """Take it, if nobody has it."""
+        queue = self._queue
+        stored = await queue.get(Kind.LEASE, self._key)
+        held, age = None, 0.0
+        if stored is not None:
+            now = await queue.server_time()
+            age = LEASE_TIME if now is None else now - stored.time
+            with suppress(RecordError):
+                held = decode_lease(stored.data)
+        if not judge_lease(held, queue.lease, age).is_free:
+            return False
+        try:
+            await self._write(0 if stored is None else stored.sequence)
+        except LeaseLostError:
+            return False
+        return True
+
+    async def keep(self) -> None:
+        """Renew it, if that is due.
+
+        Raises:
+            LeaseLostError: it was lost.
+        """
+        if time.monotonic() - self._renewed >= RENEW_INTERVAL:
+            await self._write(self._sequence)
+
+    async def release(self) -> None:
+        """Let it go."""
+        with suppress(JetStreamError):
+            await self._queue.jetstream.delete(self._queue.flow.record_stream, self._sequence)
+
+    async def _write(self, expected: int) -> None:
+        now = time.monotonic()
+        try:
+            self._sequence = await self._queue.replace(
+                self._subject, encode_lease(self._queue.lease), expected=expected
+            )
+        except JetStreamError as error:
+            if error.trouble is Trouble.WRONG_SEQUENCE:
+                raise LeaseLostError from None
+            raise
+        self._renewed = now
+
+
+async def _nothing() -> None:
+    """There is no lease to keep."""
+
+
+def _by_association(found: Sequence[Listed]) -> Iterable[tuple[AssociationKey, list[Listed]]]:
+    """Yield the objects of each association; they come in that order."""
+    for key, group in groupby(found, key=lambda one: one.key):
+        yield key, list(group)
