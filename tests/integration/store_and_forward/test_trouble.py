@@ -1,26 +1,23 @@
 """A queue that cannot be used: a clear answer to the SCU, a clear line in the log, and it recovers by itself."""
 
-import os
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
 from pydicom.uid import CTImageStorage
 
 from tests.integration.peers import dicom_files
-from tests.integration.peers.nats import NATS_SERVER, NatsServer
+from tests.integration.peers.nats import NatsServer
 from tests.integration.peers.pair import Pair, Target
-from tests.integration.peers.processes import ChildProcess
 from tests.integration.peers.pynetdicom_peers import Scp, association, offers, request, store_raw
 from tests.integration.peers.retrieval import Store
-from tests.integration.peers.waiting import LOOPBACK, free_port, wait_until
-from tests.integration.store_and_forward import streams
+from tests.integration.peers.waiting import free_port, wait_until
+from tests.integration.store_and_forward import documented, streams
 from tests.integration.store_and_forward.conftest import QueuePair, env_of_a, env_of_b
 
-DOCUMENT: Final = Path(__file__).resolve().parents[3] / "docs" / "store-and-forward.md"
 TRANSIENT = 2
 OUT_OF_RESOURCES = 0xA700
 
@@ -119,12 +116,6 @@ def test_little_disk_answers_a700(queue_pair: QueuePair, tmp_path: Path) -> None
     pair.a.wait_for("queue cannot be used.*bytes are free on the disk")
 
 
-def printed() -> str:
-    """The configuration of nats-server that the document prints."""
-    (text,) = re.findall(r"```\n(# queue.conf\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    return str(text)
-
-
 @pytest.mark.parametrize(
     "leave_out",
     [
@@ -137,18 +128,13 @@ def printed() -> str:
 )
 def test_the_permissions_of_the_document(tmp_path: Path, leave_out: str) -> None:
     """They are enough, and each side's proxies say which subject is missing when they are not."""
-    text = printed().replace("/var/lib/nats", str(tmp_path / "store")).replace("100GB", "4GB")
+    text = documented.printed()
     if leave_out:
         text = text.replace(f'"{leave_out}"', "")
-    path, port = tmp_path / "queue.conf", free_port()
-    path.write_text(text)
-    passwords = {"HOSPITAL_PASSWORD": "hospital-1", "CLOUD_PASSWORD": "cloud-1"}
-    command = [str(NATS_SERVER), "-c", str(path), "-a", LOOPBACK, "-p", str(port)]
-    process = ChildProcess("nats", command, tmp_path, env={**os.environ, **passwords})
-    process.wait_for_listener(port)
+    process, url = documented.start(tmp_path, text)
     root = {"DIMSE_NATS_SUBJECT_ROOT": "DIMSE"}
     pair = Pair(
-        f"nats://{LOOPBACK}:{port}",
+        url,
         tmp_path / "pair",
         target_b=Target(port=free_port()),
         env_a=env_of_a({**root, "DIMSE_NATS_USER": "hospital", "DIMSE_NATS_PASSWORD": "hospital-1"}),

@@ -1,6 +1,6 @@
 """Does by hand what is asked for of a flow: tries anew, moves, deletes.
 
-What is written, and in which order, is in `queueing.repair`. The receiver's side holds an association's lease meanwhile,
+What is written, and in which order, is in `queueing.repair`. The receiver's side holds an association's lease meanwhile
 so that no proxy delivers what is moved or deleted. The sender's side cannot; it passes by whatever has one, and leaves
 what is to be written to the proxies of the other side.
 """
