@@ -170,6 +170,8 @@ class Ledger:
         found = []
         for key in self._keys(wanted):
             records = self.records[key]
+            if wanted.number:
+                records = records & {wanted.number}
             dead = len(self.dead.get(key, set()) & records)
             tried = len((self.tried.get(key, set()) & records) - self.dead.get(key, set()))
             others = len(records) - dead - tried

@@ -7,6 +7,7 @@ import pytest
 
 from dimse_proxy.queueing.records import (
     SALT_SIZE,
+    Again,
     Attempt,
     Codec,
     DeadLetter,
@@ -17,15 +18,19 @@ from dimse_proxy.queueing.records import (
     RecordError,
     SealError,
     chunk_lengths,
+    decode_asked,
     decode_attempt,
     decode_dead_letter,
     decode_lease,
     decode_work,
+    decode_work_again,
+    encode_asked,
     encode_attempt,
     encode_dead_letter,
     encode_end,
     encode_lease,
     encode_work,
+    length_of,
 )
 from dimse_proxy.queueing.sealing import QueueKeys
 from dimse_proxy.queueing.subjects import AssociationKey, Flow
@@ -143,6 +148,46 @@ def test_the_small_ones_are_read_again() -> None:
     for text in (b'{"version":1,"what":"work","at":4.0}', b"", encode_end(4.0)):
         with pytest.raises(RecordError):
             decode_work(text)
+
+
+def test_where_an_object_was_moved_to_stands_as_it_is_or_sealed() -> None:
+    assert Codec(FLOW, None).hide_title(KEY, 5, "OTHER", SALT) == "OTHER"
+    assert Codec(FLOW, None).read_title(KEY, 5, "OTHER") == "OTHER"
+    sealed = Codec(FLOW, QueueKeys([NEW]))
+    hidden = sealed.hide_title(KEY, 5, "OTHER", SALT)
+    assert "OTHER" not in hidden
+    assert Codec(FLOW, QueueKeys([OLD, NEW])).read_title(KEY, 5, hidden) == "OTHER"
+    for codec, number, text in (
+        (sealed, 6, hidden),
+        (sealed, 5, "OTHER"),
+        (sealed, 5, hidden[:-4]),
+        (Codec(FLOW, QueueKeys([OLD])), 5, hidden),
+    ):
+        with pytest.raises(RecordError):
+            codec.read_title(KEY, number, text)
+
+
+def test_what_is_asked_for_by_hand() -> None:
+    assert decode_work_again(encode_work(4.0, "ARCHIVE")) is None
+    asked = encode_work(4.0, "", {7, 3})
+    assert decode_work(asked) == ""
+    assert decode_work_again(asked) == Again(at=4.0, numbers=(3, 7))
+    for changes in ({"again": 5}, {"again": ["3"]}, {"at": "now"}):
+        with pytest.raises(RecordError):
+            decode_work_again(json.dumps({**json.loads(asked), **changes}).encode())
+    assert decode_asked(encode_asked(4.0, [KEY])) == [KEY]
+    for text in (b"", b'{"version":1,"what":"again"}', asked):
+        with pytest.raises(RecordError):
+            decode_asked(text)
+
+
+def test_the_length_needs_no_key() -> None:
+    codec = Codec(FLOW, QueueKeys([NEW]))
+    record = codec.encode_object(KEY, an_object(codec))
+    assert length_of(record) == 1500
+    assert length_of(b"") == 0
+    assert length_of(json.dumps({**json.loads(record), "length": -1}).encode()) == 0
+    assert length_of(json.dumps({**json.loads(record), "length": "long"}).encode()) == 0
 
 
 @pytest.mark.parametrize(

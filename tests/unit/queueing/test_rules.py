@@ -118,6 +118,10 @@ def test_the_gate_lets_one_try_after_a_failure_and_all_after_its_success() -> No
 def test_what_lasts_rests_longest_and_raises_the_alarm() -> None:
     gate = TargetGate(Backoff(first=4.0, longest=60.0))
     assert gate.refused("wrong title", is_lasting=True, now=0.0, chance=0.0) == 60.0
+    assert gate.wait(1.0) == 59.0
+    gate.hurry()
+    assert gate.wait(1.0) == 0.0
+    assert gate.refused("wrong title", is_lasting=True, now=1.0, chance=0.0) == 60.0
     assert gate.is_alarmed
     assert gate.accepted()
     assert not gate.is_alarmed
@@ -164,6 +168,8 @@ def test_when_an_object_is_given_up() -> None:
     assert limits.over(record, 2, 1059.0) is None
     assert limits.over(record, 3, 1059.0) == "tries"
     assert limits.over(record, 0, 1060.0) == "age"
+    assert limits.over(record, 0, 1060.0, begun=1030.0) is None
+    assert limits.over(record, 0, 1090.0, begun=1030.0) == "age"
 
 
 def test_the_streams_as_they_must_be_are_not_found_wrong() -> None:
@@ -223,13 +229,14 @@ def test_a_census_finds_what_nobody_will_fetch() -> None:
             FLOW.of_association(Kind.ASSOCIATION, gone),
             FLOW.of_association(Kind.LEASE, young),
             FLOW.of_object(Kind.ATTEMPT, gone, 1),
+            FLOW.of_association(Kind.END, gone),
             "something.else",
         ],
     )
     assert census.without_work() == [untold]
     assert census.left_over(ORPHAN_AGE) == [gone]
     assert set(census.left_over(9000 + ORPHAN_AGE)) == {gone, young}
-    assert list(census.without_record()) == [(Kind.DEAD, gone, 8)]
+    assert list(census.without_record()) == [(Kind.DEAD, gone, 8), (Kind.ATTEMPT, gone, 1)]
     assert 2 * UPLOAD_GAP < ORPHAN_AGE
 
 

@@ -70,3 +70,10 @@ def test_titles_as_tokens() -> None:
         assert title_of_token(token) == title
     assert title_token("") == "="
     assert title_of_token("=") == ""
+
+
+def test_where_something_is_asked_for_by_hand_is_stored_and_is_no_association() -> None:
+    flow = Flow(root="DIMSE", sender="A", receiver="B")
+    assert flow.asked_again == "DIMSE.A.B.queue.lease.again"
+    assert any(flow.asked_again.startswith(subject.removesuffix(">")) for subject in flow.record_subjects)
+    assert flow.parse(flow.asked_again) is None

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import typer
@@ -18,7 +19,7 @@ from dimse_proxy.dimse.uids import uid_name
 from dimse_proxy.errors import TransportError
 from dimse_proxy.observability.page.words import in_bytes, in_seconds
 from dimse_proxy.proxy.store_and_forward.listing import Totals
-from dimse_proxy.queueing.listing import Entry, Listed, State, Summary
+from dimse_proxy.queueing.listing import Entry, State, Summary
 from dimse_proxy.queueing.records import QueuedAssociation
 from dimse_proxy.queueing.subjects import AssociationKey, title_of_token
 from dimse_proxy.transports.jetstream_link import JetStreamError, Trouble
@@ -104,18 +105,24 @@ async def _objects(flows: Flows, flow: OneFlow, limit: int) -> Page:
     page = Page(flow=flow, totals=totals)
     if totals is None:
         return page
-    found = await meant(flow, flows.wanted)
-    page.counts.update(one.state for one, _ in found)
-    page.oldest = found[0][0].key.began if found else None
-    page.more = max(0, len(found) - limit)
-    page.objects = [json_of(entry) for entry in await _read(flow, found[:limit])]
+    wanted = flows.wanted
+    if wanted.needs_records:
+        found = await meant(flow, wanted)
+        page.counts.update(one.state for one, _ in found)
+        page.oldest = found[0][0].key.began if found else None
+        entries = [entry for _, entry in found[:limit] if entry is not None]
+    else:
+        # Subjects are enough to count them; read is what is shown.
+        ledger = await flow.reading.ledger()
+        summaries = ledger.summaries(wanted)
+        for summary in summaries:
+            page.counts.update(summary.counts)
+        page.oldest = summaries[0].key.began if summaries else None
+        shown = islice(ledger.objects(wanted), limit)
+        entries = [entry async for entry in flow.reading.entries(shown)]
+    page.more = max(0, page.counts.total() - limit)
+    page.objects = [json_of(entry) for entry in entries]
     return page
-
-
-async def _read(flow: OneFlow, found: Sequence[tuple[Listed, Entry | None]]) -> list[Entry]:
-    known = [entry for _, entry in found if entry is not None]
-    unknown = [one for one, entry in found if entry is None]
-    return [*known, *[entry async for entry in flow.reading.entries(unknown)]]
 
 
 def json_of(entry: Entry) -> Json:
