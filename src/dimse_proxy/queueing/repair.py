@@ -71,6 +71,12 @@ def steps_to_purge(flow: Flow, listed: Listed) -> tuple[Step, ...]:
     return (*steps, Purge(flow.chunks_of(key, number), is_chunk=True))
 
 
+def steps_to_purge_all(flow: Flow, key: AssociationKey) -> tuple[Step, ...]:
+    """Return how all objects of an association are deleted that has ended, in four steps and the same order."""
+    kinds = (Kind.RECORD, Kind.DEAD, Kind.ATTEMPT)
+    return (*(Purge(flow.every(kind, key)) for kind in kinds), Purge(flow.every(Kind.CHUNK, key), is_chunk=True))
+
+
 def may_retry(state: State) -> bool:
     """Whether an object's tries can begin anew: what was never tried has nothing to begin anew."""
     return state in (State.DEAD, State.RESTING)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
+from pynetdicom.events import Event
 
 from dimse_proxy.cli.main import run
 from dimse_proxy.cli.queuebook import flows
@@ -196,7 +199,8 @@ def test_dead_letters_are_tried_again(both: Both, side: str) -> None:
     wait_until(lambda: len(both.pacs.digests) == before + 2, seconds=20, what="both again")
 
 
-def test_what_rests_is_tried_at_once(both: Both) -> None:
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_what_rests_is_tried_at_once(both: Both, side: str) -> None:
     file = both.file()
     both.pacs.statuses[file.sop_instance] = FULL
     both.send("PACS", file)
@@ -204,8 +208,9 @@ def test_what_rests_is_tried_at_once(both: Both) -> None:
     (one,) = both.listed(both.b, "--state", "resting", "--objects")["list"]
     assert one["attempt"]["tries"] == 1
     both.pacs.statuses.clear()
-    both.run(both.b, "retry", "--state", "resting")
-    wait_until(lambda: both.pacs.received.get(file.sop_instance), seconds=5, what="it")
+    before = len(both.pacs.digests)
+    assert "1 object " in both.run(getattr(both, side), "retry", "--state", "resting").stdout
+    wait_until(lambda: len(both.pacs.digests) > before, seconds=15, what="it")
     wait_until(lambda: not both.listed(both.b)["objects"].get("resting"), seconds=20, what="it to be gone")
 
 
@@ -239,6 +244,27 @@ def test_purged(both: Both, side: str) -> None:
     assert "2 objects deleted" in both.run(proxy, "purge", *chosen, "--yes").stdout
     assert not both.listed(both.b, *chosen)["objects"]
     both.run(proxy, "purge", *chosen, "--yes", code=1)
+
+
+def test_what_is_being_delivered_is_left(both: Both) -> None:
+    class Slow(Store):
+        def handle_store(self, event: Event) -> int | Dataset:
+            assert goes_on.wait(30)
+            return super().handle_store(event)
+
+    goes_on, store = threading.Event(), Slow()
+    files = [both.file(), both.file()]
+    with Scp(both.away_port, offers(CTImageStorage), store.handlers(), ae="AWAY"):
+        both.send("AWAY", *files, calling="SLOW")
+        both.run(both.b, "retry", "--calling", "SLOW")
+        chosen = ("--calling", "SLOW")
+        wait_until(lambda: both.listed(both.b, *chosen)["objects"] == {"delivering": 2}, seconds=15, what="its turn")
+        for side in (both.a, both.b):
+            assert "nothing deleted; 2 left" in both.run(side, "purge", *chosen, "--yes").stdout
+        assert "0 objects moved to OTHER; 2 left" in both.run(both.b, "move", *chosen, "--to", "OTHER").stdout
+        goes_on.set()
+        wait_until(lambda: len(store.digests) == 2, seconds=20, what="both")
+        wait_until(lambda: not both.listed(both.b, *chosen)["objects"], seconds=20, what="none of it left")
 
 
 def test_drained_by_hand(both: Both) -> None:

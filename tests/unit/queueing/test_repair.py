@@ -14,6 +14,7 @@ from dimse_proxy.queueing.repair import (
     may_purge,
     may_retry,
     steps_to_purge,
+    steps_to_purge_all,
     steps_to_retry,
 )
 from dimse_proxy.queueing.subjects import AssociationKey, Flow, Kind
@@ -59,6 +60,30 @@ def test_the_record_goes_first_and_the_data_last(state: State, is_tried: bool, k
     last = steps[-1]
     assert isinstance(last, Purge)
     assert last == Purge(FLOW.chunks_of(KEY, 3), is_chunk=True)
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.RESTING, State.DEAD])
+def test_wherever_it_breaks_off_an_object_is_whole_or_gone(state: State) -> None:
+    """A record is never without its chunks, and a dead letter is dead until it is deliverable."""
+    listed = Listed(KEY, 3, state, state is State.RESTING)
+    retry = steps_to_retry(FLOW, KEY, 3, anew(None, 5.0), is_dead=state is State.DEAD)
+    for steps in (retry, steps_to_purge(FLOW, listed), steps_to_purge_all(FLOW, KEY)):
+        for done in range(len(steps) + 1):
+            there = {FLOW.of_object(Kind.RECORD, KEY, 3), FLOW.chunk(KEY, 3, 0)}
+            if state is State.DEAD:
+                there.add(FLOW.of_object(Kind.DEAD, KEY, 3))
+            for step in (*steps[:done], *steps):  # And from the beginning.
+                match step:
+                    case Put(subject, _):
+                        there.add(subject)
+                    case Purge(subject, _):
+                        there = {name for name in there if not name.startswith(subject.rstrip(">*"))}
+                is_deliverable = FLOW.of_object(Kind.RECORD, KEY, 3) in there
+                assert not is_deliverable or FLOW.chunk(KEY, 3, 0) in there
+                if steps is retry and state is State.DEAD and FLOW.of_object(Kind.DEAD, KEY, 3) not in there:
+                    assert FLOW.of_object(Kind.ATTEMPT, KEY, 3) in there
+            assert (FLOW.of_object(Kind.RECORD, KEY, 3) in there) is (steps is retry)
+            assert FLOW.of_object(Kind.DEAD, KEY, 3) not in there
 
 
 def test_what_may_be_done_to_which() -> None:

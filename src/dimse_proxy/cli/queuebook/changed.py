@@ -36,7 +36,8 @@ async def retry(flows: Flows) -> int:
             count = await Repair(flow.reading, is_sender=flow.is_sender, told=told).retry(found)
         done += count
         how = "asked of the other side's proxies" if flow.is_sender else "made deliverable"
-        typer.echo(f"{flow.name}: {_objects(count)} {how}{_left(found, count, 'waits for its first try anyway')}.")
+        left = _left(found, count, "waits for its first try, or is being delivered")
+        typer.echo(f"{flow.name}: {_objects(count)} {how}{left}.")
     return _result(looked_at)
 
 

@@ -233,8 +233,8 @@ def _association_table(flows: Flows, associations: Iterable[Json]) -> Table:
         called = one["called"] or ("unreadable" if one["trouble"] else "?")
         table.add_row(
             Text(one["association"][-SHORT:]),
-            Text(one["calling"] or "?"),
-            Text(called, style="red" if one["trouble"] else ""),
+            Text(_plain(one["calling"] or "?")),
+            Text(_plain(called), style="red" if one["trouble"] else ""),
             f"{one['objects']:,}",
             *(_number(one["states"].get(state, 0), state) for state in states),
             in_seconds(max(0.0, flows.began - one["began"])),
@@ -254,15 +254,20 @@ def _object_table(flows: Flows, objects: Iterable[Json]) -> Table:
         table.add_row(
             Text(f"{association[-SHORT:]}/{number}"),
             Text(one["state"], style=_STYLES.get(State(one["state"]), "")),
-            Text(one["calling"] or "?"),
-            Text(one["called"] or "?"),
-            Text(uid_name(one["sop_class"]) if one["sop_class"] else ""),
+            Text(_plain(one["calling"] or "?")),
+            Text(_plain(one["called"] or "?")),
+            Text(_plain(uid_name(one["sop_class"])) if one["sop_class"] else ""),
             "" if one["bytes"] is None else in_bytes(one["bytes"]),
             "" if one["accepted"] is None else in_seconds(max(0.0, flows.began - one["accepted"])),
             str(dead.get("tries", tried.get("tries", 0))),
-            Text(one["trouble"] or dead.get("text") or tried.get("last") or ""),
+            Text(_plain(one["trouble"] or dead.get("text") or tried.get("last") or "")),
         )
     return table
+
+
+def _plain(text: str) -> str:
+    """Return what a peer, or a record, says without what would steer a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def write_details(flows: Flows, pages: Sequence[Page]) -> int:
@@ -273,7 +278,7 @@ def write_details(flows: Flows, pages: Sequence[Page]) -> int:
             found += 1
             typer.echo(f"{one['object']}  (queue {page.flow.name})")
             for name, value in _details(flows, one):
-                typer.echo(f"  {name:<16} {value}")
+                typer.echo(f"  {name:<16} {_plain(value)}")
         if page.more:
             typer.echo(f"and {page.more:,} more; --limit shows more")
     if not found:

@@ -25,7 +25,16 @@ from dimse_proxy.queueing.records import (
     encode_lease,
     encode_work,
 )
-from dimse_proxy.queueing.repair import MOST_NAMED, Step, anew, may_purge, may_retry, steps_to_purge, steps_to_retry
+from dimse_proxy.queueing.repair import (
+    MOST_NAMED,
+    Step,
+    anew,
+    may_purge,
+    may_retry,
+    steps_to_purge,
+    steps_to_purge_all,
+    steps_to_retry,
+)
 from dimse_proxy.queueing.subjects import AssociationKey, Kind
 from dimse_proxy.transports.jetstream_link import JetStreamError, Trouble
 
@@ -64,12 +73,12 @@ class Repair:
         """
         for key, group in _by_association(found):
             todo = [one for one in group if may_retry(one.state)]
-            if not todo:
-                continue
-            if self._is_sender:
-                await self._ask_receiver(key, todo)
-            else:
+            if not self._is_sender:
                 await self._each(todo, self._steps_to_retry)
+            elif any(one.state is not State.DELIVERING for one in group):
+                # Those that wait for their first try are named too: then nothing of theirs rests any longer.
+                await self._ask_receiver(key, group)
+                self._count(len(todo))
         if not self._is_sender:
             await self.try_at_once([one.key for one in found])
         return self._done
@@ -113,6 +122,10 @@ class Repair:
                 async with self._held(key) as keep:
                     if keep is None:
                         todo = [one for one in todo if one.state is State.DEAD]  # Nobody sends those.
+                    elif await self._is_all(key, len(todo)):
+                        await self._queue.take(steps_to_purge_all(self._queue.flow, key))
+                        self._count(len(todo))
+                        continue
                     await self._each(todo, steps, keep)
         return self._done
 
@@ -129,17 +142,24 @@ class Repair:
 
     # Inside.
 
+    async def _is_all(self, key: AssociationKey, number: int) -> bool:
+        """Whether so many objects are all that an association has and ever will have."""
+        jetstream, flow = self._queue.jetstream, self._queue.flow
+        has_ended = await jetstream.count_subjects(flow.record_stream, flow.of_association(Kind.END, key))
+        return bool(has_ended) and number == await jetstream.count_subjects(
+            flow.record_stream, flow.every(Kind.RECORD, key)
+        )
+
     async def _steps_to_retry(self, one: Listed) -> tuple[Step, ...]:
         before = await self._reading.attempt(one.key, one.number) if one.is_tried else None
         attempt = anew(before, time.time())
         return steps_to_retry(self._queue.flow, one.key, one.number, attempt, is_dead=one.state is State.DEAD)
 
-    async def _ask_receiver(self, key: AssociationKey, todo: Sequence[Listed]) -> None:
+    async def _ask_receiver(self, key: AssociationKey, group: Sequence[Listed]) -> None:
         """Write `work` anew; whoever takes it up at the other side makes the objects deliverable."""
         queue = self._queue
-        work = encode_work(time.time(), "", [one.number for one in todo])
+        work = encode_work(time.time(), "", [one.number for one in group])
         await queue.replace(queue.flow.of_association(Kind.WORK, key), work)
-        self._count(len(todo))
 
     async def _each(
         self,
