@@ -32,6 +32,16 @@ from tests.integration.store_and_forward.conftest import QUICK
 KEY: Final = base64.b64encode(bytes(range(32))).decode()
 REFUSED: Final = 0xC000
 FULL: Final = 0xA700
+READER: Final = """
+    {
+      user: reader, password: reader-1
+      permissions: {
+        subscribe: "DIMSE.A.>"
+        publish: ["$JS.API.STREAM.INFO.*", "$JS.API.DIRECT.GET.DIMSE_B_A_RECORDS.>"]
+      }
+    }
+"""
+"""A user of the accepting side that has the line for records which the document speaks of, and changes nothing."""
 TITLES: Final = ("PACS", "OTHER", "AWAY")
 
 
@@ -114,7 +124,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     }
     pacs, other = Store(), Store()
     with ExitStack() as stack:
-        server, url = documented.start(folder, documented.printed())
+        server, url = documented.start(folder, documented.printed().replace("users = [", f"users = [{READER}"))
         stack.callback(server.stop)
         sites = stack.enter_context(Sites(url, folder / "sites"))
         for title, store in (("PACS", pacs), ("OTHER", other)):
@@ -184,6 +194,12 @@ def test_the_accepting_side_sees_less(both: Both) -> None:
     assert "$JS.API.DIRECT.GET.DIMSE_B_A_RECORDS" in found["note"]
     done = both.run(both.a, "show", found["associations"][-1]["association"], code=1)
     assert "does not let this user publish to $JS.API.DIRECT.GET.DIMSE_B_A_RECORDS" in done.stderr
+    reader = {"NATS_USER": "reader", "NATS_PASSWORD": "reader-1"}
+    more = both.run(both.a, "show", found["associations"][-1]["association"], code=0, **reader)
+    assert "C000H" in more.stdout
+    assert both.listed(both.a, "--called", "PACS", "--state", "dead", **reader)["objects"]["dead"] >= 1
+    done = both.run(both.a, "purge", "--all", "--yes", code=1, **reader)
+    assert "does not let this user publish to $JS.API.STREAM.PURGE.DIMSE_B_A_RECORDS" in done.stderr
     done = both.run(both.a, "move", "--all", "--to", "OTHER", code=1)
     assert "`dimse-proxy queue move` on channel B" in done.stderr
 
