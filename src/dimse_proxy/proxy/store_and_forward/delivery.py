@@ -16,17 +16,16 @@ from dimse_proxy.proxy.store_and_forward.association import (
     DeliveryOptions,
     Interrupted,
 )
+from dimse_proxy.proxy.store_and_forward.lease import HeldLease, LeaseLostError
 from dimse_proxy.proxy.store_and_forward.outgoing import OutgoingAssociation, TargetRefusedError
 from dimse_proxy.proxy.store_and_forward.queue import Queue
 from dimse_proxy.queueing.backoff import TargetGate
-from dimse_proxy.queueing.claims import LEASE_TIME, RENEW_INTERVAL, Claim, judge_lease
+from dimse_proxy.queueing.claims import LEASE_TIME, RENEW_INTERVAL, Claim
 from dimse_proxy.queueing.records import (
     RecordError,
     decode_attempt,
-    decode_lease,
     decode_work,
     decode_work_again,
-    encode_lease,
 )
 from dimse_proxy.queueing.repair import anew, steps_to_retry
 from dimse_proxy.queueing.streams import planned_consumer
@@ -39,10 +38,6 @@ PULL_TIME: Final = 30.0
 _TROUBLE_PAUSE: Final = 1.0
 _BUSY_PAUSE: Final = 10.0
 """Seconds until work is delivered again whose association this process is working on."""
-
-
-class LeaseLostError(Exception):
-    """Somebody else may have the association by now."""
 
 
 class Delivery:
@@ -292,35 +287,12 @@ class _Tenure:
         self._work = work
         self.turn: Final = 1 if work is None else work.deliveries
         """How often the association was taken up, as far as anybody remembers."""
-        self._sequence = 0
+        self._lease: Final = HeldLease(queue, key)
         self._loop: Final = asyncio.get_running_loop()
-
-    @property
-    def _subject(self) -> str:
-        return self._queue.flow.of_association(Kind.LEASE, self._key)
 
     async def claim(self) -> Claim:
         """Take the lease, if it is free."""
-        queue = self._queue
-        stored = await queue.get(Kind.LEASE, self._key)
-        held, age = None, 0.0
-        if stored is not None:
-            now = await queue.server_time()
-            age = LEASE_TIME if now is None else now - stored.time
-            with suppress(RecordError):
-                held = decode_lease(stored.data)
-        claim = judge_lease(held, queue.lease, age)
-        if not claim.is_free:
-            return claim
-        try:
-            self._sequence = await queue.replace(
-                self._subject, encode_lease(queue.lease), expected=0 if stored is None else stored.sequence
-            )
-        except JetStreamError as error:
-            if error.trouble is not Trouble.WRONG_SEQUENCE:
-                raise
-            return Claim(is_free=False, wait=RENEW_INTERVAL)
-        return claim
+        return await self._lease.claim()
 
     async def during(self, work: Coroutine[Any, Any, float | None]) -> float | None:
         """Do `work` while the lease is kept; end it when the lease is lost.
@@ -349,23 +321,12 @@ class _Tenure:
             try:
                 if self._work is not None:
                     await self._queue.jetstream.in_progress(self._work)
-                self._sequence = await self._queue.replace(
-                    self._subject, encode_lease(self._queue.lease), expected=self._sequence
-                )
-            except JetStreamError as error:
-                if error.trouble is Trouble.WRONG_SEQUENCE and not await self._is_still_ours():
-                    return
-            else:
-                renewed = asked
-
-    async def _is_still_ours(self) -> bool:
-        """Whether what the lease has become is a renewal of ours whose acknowledgement was lost."""
-        with suppress(JetStreamError, RecordError):
-            stored = await self._queue.get(Kind.LEASE, self._key)
-            if stored is not None and decode_lease(stored.data) == self._queue.lease:
-                self._sequence = stored.sequence
-                return True
-        return False
+                await self._lease.renew()
+            except LeaseLostError:
+                return
+            except JetStreamError:
+                continue
+            renewed = asked
 
     async def put_off(self, pause: float) -> None:
         """Give it up for `pause` seconds."""
@@ -384,7 +345,4 @@ class _Tenure:
 
     async def release(self) -> None:
         """Let the lease go."""
-        sequence, self._sequence = self._sequence, 0
-        if sequence:
-            with suppress(JetStreamError):
-                await self._queue.jetstream.delete(self._queue.flow.record_stream, sequence)
+        await self._lease.release()

@@ -13,16 +13,15 @@ from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from typing import Final
 
+from dimse_proxy.proxy.store_and_forward.lease import HeldLease, LeaseLostError
 from dimse_proxy.proxy.store_and_forward.listing import Reading
-from dimse_proxy.queueing.claims import LEASE_TIME, RENEW_INTERVAL, judge_lease
+from dimse_proxy.queueing.claims import RENEW_INTERVAL
 from dimse_proxy.queueing.listing import Listed, State
 from dimse_proxy.queueing.records import (
     SALT_SIZE,
     RecordError,
     decode_asked,
-    decode_lease,
     encode_asked,
-    encode_lease,
     encode_work,
 )
 from dimse_proxy.queueing.repair import (
@@ -36,16 +35,11 @@ from dimse_proxy.queueing.repair import (
     steps_to_retry,
 )
 from dimse_proxy.queueing.subjects import AssociationKey, Kind
-from dimse_proxy.transports.jetstream_link import JetStreamError, Trouble
 
 _AT_ONCE: Final = 16
 """Objects that are worked on at the same time."""
 _FRESH: Final = 60.0
 """Seconds for which an earlier call to try something at once is kept in a later one."""
-
-
-class LeaseLostError(Exception):
-    """Somebody else has taken the association."""
 
 
 class Repair:
@@ -187,14 +181,14 @@ class Repair:
         if self._is_sender:
             yield None if await self._has_lease(key) else _nothing
             return
-        tenure = _Tenure(self._reading, key)
-        if not await tenure.claim():
+        lease = HeldLease(self._queue, key)
+        if not (await lease.claim()).is_free:
             yield None
             return
         try:
-            yield tenure.keep
+            yield _Held(lease).keep
         finally:
-            await tenure.release()
+            await lease.release()
 
     async def _has_lease(self, key: AssociationKey) -> bool:
         flow = self._queue.flow
@@ -202,33 +196,12 @@ class Repair:
         return bool(await self._queue.jetstream.count_subjects(flow.record_stream, subject))
 
 
-class _Tenure:
+class _Held:
     """An association's lease, for as long as something of it is changed."""
 
-    def __init__(self, reading: Reading, key: AssociationKey) -> None:
-        self._queue: Final = reading.queue
-        self._key: Final = key
-        self._subject: Final = reading.queue.flow.of_association(Kind.LEASE, key)
-        self._sequence = 0
-        self._renewed = 0.0
-
-    async def claim(self) -> bool:
-        """Take it, if nobody has it."""
-        queue = self._queue
-        stored = await queue.get(Kind.LEASE, self._key)
-        held, age = None, 0.0
-        if stored is not None:
-            now = await queue.server_time()
-            age = LEASE_TIME if now is None else now - stored.time
-            with suppress(RecordError):
-                held = decode_lease(stored.data)
-        if not judge_lease(held, queue.lease, age).is_free:
-            return False
-        try:
-            await self._write(0 if stored is None else stored.sequence)
-        except LeaseLostError:
-            return False
-        return True
+    def __init__(self, lease: HeldLease) -> None:
+        self._lease: Final = lease
+        self._renewed = time.monotonic()
 
     async def keep(self) -> None:
         """Renew it, if that is due.
@@ -236,25 +209,10 @@ class _Tenure:
         Raises:
             LeaseLostError: it was lost.
         """
-        if time.monotonic() - self._renewed >= RENEW_INTERVAL:
-            await self._write(self._sequence)
-
-    async def release(self) -> None:
-        """Let it go."""
-        with suppress(JetStreamError):
-            await self._queue.jetstream.delete(self._queue.flow.record_stream, self._sequence)
-
-    async def _write(self, expected: int) -> None:
         now = time.monotonic()
-        try:
-            self._sequence = await self._queue.replace(
-                self._subject, encode_lease(self._queue.lease), expected=expected
-            )
-        except JetStreamError as error:
-            if error.trouble is Trouble.WRONG_SEQUENCE:
-                raise LeaseLostError from None
-            raise
-        self._renewed = now
+        if now - self._renewed >= RENEW_INTERVAL:
+            await self._lease.renew()
+            self._renewed = now
 
 
 async def _nothing() -> None:
