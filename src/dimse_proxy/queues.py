@@ -169,6 +169,7 @@ class Queues:
             flush=exchange.flush,
             is_storage=lambda uid: service_of(uid) is Service.IMAGE,
             random_bytes=os.urandom,
+            commitment_timeout=settings.queue_commitment,
         )
 
     def _make_delivery(self, channel: str) -> Delivery:

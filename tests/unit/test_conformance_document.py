@@ -17,6 +17,7 @@ from dimse_proxy.proxy.policy import Policy
 from dimse_proxy.proxy.refusals import RefusalCode, answer_of
 from dimse_proxy.proxy.routes import LocalAe, Routes
 from dimse_proxy.queueing.accepting import CANNOT_UNDERSTAND, NOT_SUPPORTED, SUCCESS
+from dimse_proxy.queueing.commitment import PROCESSING_FAILURE
 from dimse_proxy.queueing.outcome import OUT_OF_RESOURCES
 from dimse_proxy.queueing.pdvs import LONGEST
 from dimse_proxy.upper_layer.codec import APPLICATION_CONTEXT_NAME
@@ -78,7 +79,7 @@ def test_identifiers() -> None:
 
 
 def test_statuses_of_its_own() -> None:
-    own = (NOT_AUTHORIZED, SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND, NOT_SUPPORTED)
+    own = (NOT_AUTHORIZED, SUCCESS, PROCESSING_FAILURE, OUT_OF_RESOURCES, CANNOT_UNDERSTAND, NOT_SUPPORTED)
     rows = [(row[0], row[1]) for row in table("#### N.7.3.3")]
     # C000H has a name in PS3.4 B.2.3 only, where it is a C-STORE's.
     named = {CANNOT_UNDERSTAND: "error: cannot understand"}

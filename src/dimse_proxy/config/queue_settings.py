@@ -48,6 +48,8 @@ class QueueSettings(BaseModel):
     """Whether an association is only queued while the target accepts one too."""
     queue_refresh: Seconds = Field(default=3600.0, validation_alias="DIMSE_QUEUE_REFRESH_TIMEOUTSECONDS")
     """Seconds after which the target is asked anew what it accepts."""
+    queue_commitment: Seconds = Field(default=20.0, validation_alias="DIMSE_QUEUE_COMMITMENT_TIMEOUTSECONDS")
+    """Seconds that a request for storage commitment waits for what its asker has queued."""
     queue_associations: Number = Field(default=4, validation_alias="DIMSE_QUEUE_ASSOCIATIONS")
     """Associations with the target at the same time."""
     queue_idle_timeout: Seconds = Field(default=30.0, validation_alias="DIMSE_QUEUE_IDLE_TIMEOUTSECONDS")

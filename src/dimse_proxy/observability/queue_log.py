@@ -120,6 +120,10 @@ class QueueLog:
             "association goes on through the tunnel", channel=channel, session=_short(key), tunnel=session, cause=what
         )
 
+    def commitment_refused(self, channel: str, calling: str, text: str) -> None:
+        """See `QueueObserver`."""
+        self._log.warning("storage commitment refused", channel=channel, calling=calling, cause=text)
+
     def contexts_assumed(self, channel: str, called: str, count: int, text: str) -> None:
         """See `QueueObserver`."""
         self._log.warning(

@@ -44,6 +44,9 @@ class QueueObserver(Protocol):
     def handed_over(self, channel: str, key: AssociationKey, session: str, what: str) -> None:
         """An association that was queued goes on through the tunnel, because of a command that is not for the queue."""
 
+    def commitment_refused(self, channel: str, calling: str, text: str) -> None:
+        """An AE title asked for storage commitment while objects of it are queued, and was told that this failed."""
+
     def contexts_assumed(self, channel: str, called: str, count: int, text: str) -> None:
         """Contexts were accepted about which the target was not asked; `text` says why not."""
 

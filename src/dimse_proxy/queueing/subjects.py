@@ -116,6 +116,10 @@ class Flow:
         """The filter for all of a kind, or all of a kind that belongs to an association."""
         return f"{self.prefix(kind)}.>" if key is None else f"{self.prefix(kind)}.{key}.>"
 
+    def of_asker(self, kind: Kind, asker: str) -> str:
+        """The filter for all of a kind that belongs to the associations of a calling AE title, by its token."""
+        return f"{self.prefix(kind)}.{asker}.>"
+
     def of_association(self, kind: Kind, key: AssociationKey) -> str:
         """The subject of a kind of which an association has one."""
         return f"{self.prefix(kind)}.{key}"

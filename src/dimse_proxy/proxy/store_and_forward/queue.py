@@ -15,7 +15,7 @@ from dimse_proxy.queueing.hooks import QueueObserver
 from dimse_proxy.queueing.records import SEAL_OVERHEAD, Codec, Lease
 from dimse_proxy.queueing.repair import Purge, Put, Step
 from dimse_proxy.queueing.streams import StreamPlan, planned_streams, wrong_settings
-from dimse_proxy.queueing.subjects import AssociationKey, Flow, Kind
+from dimse_proxy.queueing.subjects import AssociationKey, Flow, Kind, Place
 from dimse_proxy.transports.jetstream import REQUEST_TIMEOUT, JetStream, Stored
 from dimse_proxy.transports.jetstream_link import JetStreamError, Trouble
 
@@ -293,6 +293,13 @@ class Queue:
         async for page in self.jetstream.subjects(self.flow.chunk_stream, self.flow.chunks_of(key, number)):
             count += len(page)
         return count
+
+    async def places(self, kind: Kind, asker: str) -> AsyncIterator[Place]:
+        """Yield what there is of a kind in the stream of records, of one asker."""
+        async for page in self.jetstream.subjects(self.flow.record_stream, self.flow.of_asker(kind, asker)):
+            for subject in page:
+                if (place := self.flow.parse(subject)) is not None:
+                    yield place
 
     def record_pages(self, kind: Kind) -> AsyncIterator[list[str]]:
         """Yield all subjects of a kind in the stream of records, page by page."""

@@ -15,6 +15,7 @@ from dimse_proxy.proxy.ports import SessionPort
 from dimse_proxy.proxy.refusals import RefusalCode, Refused
 from dimse_proxy.proxy.store_and_forward.asking import Negotiated, Targets
 from dimse_proxy.proxy.store_and_forward.bridge import Bridge
+from dimse_proxy.proxy.store_and_forward.commitment import CommitmentSession
 from dimse_proxy.proxy.store_and_forward.probe import NotAsked
 from dimse_proxy.proxy.store_and_forward.queue import Queue
 from dimse_proxy.proxy.store_and_forward.upload import MOST_IN_PROCESS, Upload, Window
@@ -28,6 +29,7 @@ from dimse_proxy.queueing.accepting import (
     StorageAcceptor,
 )
 from dimse_proxy.queueing.claims import MARK_INTERVAL
+from dimse_proxy.queueing.commitment import asks_for_commitment
 from dimse_proxy.queueing.eligible import is_queued
 from dimse_proxy.queueing.outcome import OUT_OF_RESOURCES
 from dimse_proxy.queueing.records import SALT_SIZE, Parties, QueuedAssociation, QueuedObject, encode_end, encode_work
@@ -54,6 +56,7 @@ class Store:
         flush: Callable[[], None],
         is_storage: Callable[[str], bool],
         random_bytes: Callable[[int], bytes],
+        commitment_timeout: float,
     ) -> None:
         """Queue nothing yet.
 
@@ -64,6 +67,7 @@ class Store:
             flush: publishes what the tunnel has to send.
             is_storage: says whether an abstract syntax is a storage SOP class.
             random_bytes: returns that many unpredictable bytes.
+            commitment_timeout: seconds that a request for storage commitment waits for what is queued.
         """
         self.queue: Final = queue
         self.targets: Final = targets
@@ -72,11 +76,16 @@ class Store:
         self.random_bytes: Final = random_bytes
         self.slots: Final = asyncio.Semaphore(MOST_IN_PROCESS)
         self._is_storage: Final = is_storage
+        self._commitment_timeout: Final = commitment_timeout
         self._sessions: Final[set[StoreSession]] = set()
 
     def open_session(self, info: Mapping[str, str], request: AssociateRequest, user: SessionUser) -> SessionPort:
         """Open a session for a request."""
-        if not self._is_queued(info, request):
+        if not self._has_usable_titles(info):
+            return self.open_tunnel(info, user)  # What could not be written again is the target's to judge.
+        if asks_for_commitment(request):
+            return self._open_gate(info, request, user)
+        if not is_queued(request, is_storage=self._is_storage, is_alias="alias" in info):
             return self.open_tunnel(info, user)
         key = AssociationKey(
             self.queue.codec.token(info["calling"]), new_association(time.time_ns() // 1_000_000, self.random_bytes(10))
@@ -94,14 +103,21 @@ class Store:
         self.targets.close()
         await asyncio.gather(*(session.closed() for session in list(self._sessions)), return_exceptions=True)
 
-    def _is_queued(self, info: Mapping[str, str], request: AssociateRequest) -> bool:
+    def _open_gate(self, info: Mapping[str, str], request: AssociateRequest, user: SessionUser) -> SessionPort:
+        """Open a session of the tunnel in which requests for storage commitment wait for what is queued."""
+        gate = CommitmentSession(
+            self.queue, request, info["calling"], user, seconds=self._commitment_timeout, flush=self.flush
+        )
+        gate.begin(self.open_tunnel(info, gate))
+        return gate
+
+    def _has_usable_titles(self, info: Mapping[str, str]) -> bool:
         try:
-            # A title that could not be written again is the target's to judge.
             validate_ae_title(info["calling"])
             validate_ae_title(info["called"])
         except ValueError:
             return False
-        return is_queued(request, is_storage=self._is_storage, is_alias="alias" in info)
+        return True
 
 
 class StoreSession:
