@@ -237,10 +237,12 @@ def queue_of(
         disk_path=settings.queue_disk_path if is_sender else None,
         min_free=settings.queue_min_free_bytes,
     )
-    domain = settings.queue_domain if is_sender else settings.queue_domain_in
+    domain = settings.queue_domain if is_sender else settings.domain_in(channel)
+    # What answers from a domain of the other side is that side's own server, and may publish below this only.
+    inbox = f"{settings.nats_subject_root}.{own}.{channel}.inbox" if domain and not is_sender else ""
     return Queue(
         flow,
-        JetStream(link, domain, name=f"{receiver}.{sender}"),
+        JetStream(link, domain, name=f"{receiver}.{sender}", inbox=inbox),
         Codec(flow, keys),
         options,
         lease=lease,

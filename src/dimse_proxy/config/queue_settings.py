@@ -1,6 +1,7 @@
 """The settings of store and forward, as a part of `settings.Settings`; nothing of them matters in relay mode."""
 
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import BaseModel, Field
 
@@ -10,6 +11,7 @@ from dimse_proxy.config.values import (
     Delivery,
     DeliveryOrUnset,
     Domain,
+    Domains,
     Flag,
     Number,
     QueueChunkSize,
@@ -28,8 +30,10 @@ class QueueSettings(BaseModel):
     """Whether this side delivers what the other side has queued for it; None: as `delivery`."""
     queue_domain: Domain = Field(default="", validation_alias="DIMSE_QUEUE_DOMAIN")
     """JetStream domain that stores what is accepted here; empty for that of the connected server."""
-    queue_domain_in: Domain = Field(default="", validation_alias="DIMSE_QUEUE_DOMAIN_IN")
-    """JetStream domain that stores what the other side accepts for this one."""
+    queue_domains_in: Domains = Field(
+        default_factory=lambda: MappingProxyType({}), validation_alias="DIMSE_QUEUE_DOMAIN_IN"
+    )
+    """JetStream domain that stores what another side accepts for this one, by channel; `` for those not named."""
     queue_max_bytes: Bytes = Field(default=10 * 1024**3, validation_alias="DIMSE_QUEUE_MAX_BYTES")
     """Bytes of chunks in the queue."""
     queue_replicas: Replicas = Field(default=1, validation_alias="DIMSE_QUEUE_REPLICAS")
@@ -69,3 +73,7 @@ class QueueSettings(BaseModel):
     def forwards(self) -> bool:
         """What the other side has queued is delivered here."""
         return (self.delivery_in or self.delivery) == "store-and-forward"
+
+    def domain_in(self, channel: str) -> str:
+        """Return the JetStream domain that stores what a channel accepts for this side; empty: the server's own."""
+        return self.queue_domains_in.get(channel) or self.queue_domains_in.get("", "")

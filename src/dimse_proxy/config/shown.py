@@ -26,7 +26,7 @@ def written(value: object) -> str:
         case tuple():
             return ANY if value == EVERY_NETWORK else ",".join(str(item) for item in value)
         case Mapping():
-            return ",".join(f"{key}={item}" for key, item in value.items())
+            return ",".join(f"{key}={item}" if key else str(item) for key, item in value.items())
         case _:
             return str(value)
 

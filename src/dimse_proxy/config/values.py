@@ -49,6 +49,7 @@ _AE_TITLE_LENGTH: Final = 16  # PS3.5 Table 6.2-1, value representation AE
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _SUBJECT_TOKEN: Final = re.compile(r"[!-~]+")  # printable ASCII without the space
 _CHANNEL: Final = r"^[A-Za-z0-9_-]{1,64}$"  # as `tunnel.subjects` takes it
+_DOMAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RIGHT_CHANNEL: Final = "a channel is a word of letters, digits, - and _, such as A or B"
 _DEFAULT_NATS_PORT: Final = 4222
 _AUDIT_PORTS: Final = {"tls": 6514, "udp": 514}
@@ -210,6 +211,22 @@ def read_move_aliases(value: object) -> object:
     return aliases
 
 
+def read_domains(value: object) -> object:
+    """Read `channel=domain` pairs separated by commas; a domain alone is for all other channels, which are ``."""
+    if not isinstance(value, str):
+        return value
+    domains: dict[str, str] = {}
+    for item in filter(None, map(str.strip, value.split(","))):
+        channel, _, domain = ("", "", item) if "=" not in item else item.partition("=")
+        channel, domain = channel.strip(), domain.strip()
+        if not _DOMAIN.fullmatch(domain) or ("=" in item and not re.fullmatch(_CHANNEL, channel)):
+            raise ValueError(f"{item!r} is neither a JetStream domain nor a pair channel=domain")
+        if channel in domains:
+            raise ValueError(f"{f'channel {channel}' if channel else 'every other channel'} has two domains")
+        domains[channel] = domain
+    return domains
+
+
 def read_nats_server(address: str, *, tls: bool) -> str:
     """Return the URL of a NATS server: scheme, host and port.
 
@@ -341,6 +358,7 @@ Domain = Annotated[
     Field(pattern=r"^[A-Za-z0-9_-]{0,64}$"),
     Expects("a JetStream domain is letters, digits, - and _"),
 ]
+Domains = Annotated[Mapping[str, str], BeforeValidator(read_domains), AfterValidator(MappingProxyType)]
 Delivery = Annotated[
     Literal["relay", "store-and-forward"], BeforeValidator(_lower), Expects("relay or store-and-forward is right")
 ]

@@ -69,18 +69,21 @@ class Work:
 class JetStream:
     """JetStream in one domain."""
 
-    def __init__(self, link: JetStreamLink, domain: str = "", *, name: str = "jetstream") -> None:
+    def __init__(self, link: JetStreamLink, domain: str = "", *, name: str = "jetstream", inbox: str = "") -> None:
         """Speak to JetStream over `link`.
 
         Args:
             link: the connection.
             domain: of JetStream; empty for that of the connected server.
             name: of this user of the link, different from those of others.
+            inbox: subject below which JetStream may answer; empty for that of the link. A leaf node's JetStream is
+                somebody else's, and not to be trusted with the link's own.
         """
         self.link: Final = link
         self._api: Final = f"$JS.{domain}.API" if domain else "$JS.API"
         self._pulled: asyncio.Future[Msg] | None = None
-        self._inbox: Final = link.new_inbox(name)
+        self._inbox: Final = link.new_inbox(name, inbox)
+        self._answers: Final = link.new_inbox(f"{name}.answers", inbox) if inbox else ""
         link.on_down.append(self._lost)
 
     # Messages.
@@ -109,7 +112,7 @@ class JetStream:
         headers = {"Nats-Expected-Stream": stream}
         if expected is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(expected)
-        reply = await self.link.request(subject, data, timeout, headers)
+        reply = await self._request(subject, data, timeout, headers)
         answer = _checked(reply)
         sequence = answer.get("seq")
         if answer.get("stream") != stream or not isinstance(sequence, int):
@@ -122,7 +125,7 @@ class JetStream:
         Raises:
             JetStreamError: nobody knows.
         """
-        reply = await self.link.request(f"{self._api}.DIRECT.GET.{stream}.{subject}", b"", REQUEST_TIMEOUT)
+        reply = await self._request(f"{self._api}.DIRECT.GET.{stream}.{subject}", b"", REQUEST_TIMEOUT)
         headers = reply.headers or {}
         status = headers.get("Status")
         if status == "404":
@@ -229,7 +232,7 @@ class JetStream:
 
     async def ack(self, work: Work) -> None:
         """It is done; waits until the server knows."""
-        await self.link.request(work.reply, b"+ACK", REQUEST_TIMEOUT)
+        await self._request(work.reply, b"+ACK", REQUEST_TIMEOUT)
 
     async def nak(self, work: Work, delay: float) -> None:
         """It is to be delivered again after `delay` seconds."""
@@ -240,6 +243,15 @@ class JetStream:
         await self.link.publish(work.reply, b"+WPI")
 
     # Inside.
+
+    async def _request(
+        self,
+        subject: str,
+        data: bytes,
+        timeout: float,  # noqa: ASYNC109 - an answer that does not come is an answer
+        headers: Mapping[str, str] | None = None,
+    ) -> Msg:
+        return await self.link.request(subject, data, timeout, headers, inbox=self._answers)
 
     def _take_pulled(self, message: Msg) -> None:
         if self._pulled is not None and not self._pulled.done():
@@ -274,7 +286,7 @@ class JetStream:
     ) -> dict[str, Any]:
         data = b"" if body is None else json.dumps(body).encode()
         try:
-            reply = await self.link.request(f"{self._api}.{what}", data, timeout)
+            reply = await self._request(f"{self._api}.{what}", data, timeout)
         except JetStreamError as error:
             if error.trouble is Trouble.NO_STREAM:
                 text = "JetStream is not enabled on the NATS server"

@@ -100,7 +100,8 @@ class JetStreamLink:
             user: is told what the connection does.
         """
         self._link: Final = NatsLink(options, (), self)
-        self._inbox: Final = f"{inbox}.{secrets.token_hex(6)}"
+        self._token: Final = secrets.token_hex(6)
+        self._inbox: Final = f"{inbox}.{self._token}"
         self._user: Final = user
         self._waiting: Final[dict[str, _Waiting]] = {}
         self._denied: Final[dict[str, str]] = {}
@@ -108,6 +109,7 @@ class JetStreamLink:
         self._ready: Final = asyncio.Event()
         self._subscribed: Final[set[str]] = set()
         """Inboxes beside that of requests, of this connection."""
+        self._subscribing: Final = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
         self.on_down: Final[list[Callable[[JetStreamError], None]]] = []
         """Called with the reason when the connection is lost."""
@@ -130,9 +132,9 @@ class JetStreamLink:
         """Wait until requests can be made."""
         await self._ready.wait()
 
-    def new_inbox(self, name: str) -> str:
-        """Return a subject for `listen`; `name` is a word, or several with dots."""
-        return f"{self._inbox}.{name}.in"
+    def new_inbox(self, name: str, below: str = "") -> str:
+        """Return a subject for `listen`; `name` is a word, or several with dots, `below` empty for the link's own."""
+        return f"{f'{below}.{self._token}' if below else self._inbox}.{name}.in"
 
     async def listen(self, inbox: str, take: Callable[[Msg], None]) -> None:
         """Give messages to `inbox`, whatever subject they say they have, to `take`; once for a connection.
@@ -145,12 +147,17 @@ class JetStreamLink:
             raise JetStreamError("not connected to NATS", Trouble.AWAY)
         if inbox in self._subscribed:
             return
-        try:
-            await connection.client.subscribe(inbox, cb=_handing_to(take))
-            await connection.client.flush(_FLUSH_TIMEOUT)
-        except (errors.Error, OSError) as error:
-            raise JetStreamError(f"subscribing failed: {error}", Trouble.AWAY) from error
-        self._subscribed.add(inbox)
+        async with self._subscribing:
+            if inbox in self._subscribed:
+                return
+            try:
+                await connection.client.subscribe(inbox, cb=_handing_to(take))
+                await connection.client.flush(_FLUSH_TIMEOUT)
+            except (errors.Error, OSError) as error:
+                raise JetStreamError(f"subscribing failed: {error}", Trouble.AWAY) from error
+            if connection is not self._link.connection:
+                raise JetStreamError("the connection to NATS was lost meanwhile", Trouble.AWAY)
+            self._subscribed.add(inbox)
 
     async def request(
         self,
@@ -158,13 +165,24 @@ class JetStreamLink:
         data: bytes,
         timeout: float,  # noqa: ASYNC109 - an answer that does not come is an answer
         headers: Mapping[str, str] | None = None,
+        *,
+        inbox: str = "",
     ) -> Msg:
         """Ask, and return the reply.
+
+        Args:
+            subject: of the request.
+            data: of it.
+            timeout: seconds for the reply.
+            headers: of the request.
+            inbox: from `new_inbox`, where the reply is to come below; empty for the link's own.
 
         Raises:
             JetStreamError: there is none; `NO_STREAM` if nobody listens on the subject.
         """
         loop = asyncio.get_running_loop()
+        if inbox:
+            await self.listen(f"{inbox}.*", self._take_reply)
         self._count += 1
         token = f"{self._count:x}"
         waiting = _Waiting(subject, loop.create_future())
@@ -172,7 +190,7 @@ class JetStreamLink:
         denied = self._denied.get(subject.lower())
         timer = loop.call_later(timeout if denied is None else _DENIED_TIMEOUT, self._overdue, waiting, timeout)
         try:
-            await self.publish(subject, data, reply=f"{self._inbox}.{token}", headers=headers)
+            await self.publish(subject, data, reply=f"{inbox or self._inbox}.{token}", headers=headers)
             reply = await waiting.future
         finally:
             timer.cancel()
@@ -255,6 +273,9 @@ class JetStreamLink:
         self._user.link_up(server)
 
     async def _replied(self, message: Msg) -> None:
+        self._take_reply(message)
+
+    def _take_reply(self, message: Msg) -> None:
         waiting = self._waiting.get(message.subject.rpartition(".")[2])
         if waiting is not None and not waiting.future.done():
             waiting.future.set_result(message)

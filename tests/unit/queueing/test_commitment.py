@@ -124,6 +124,15 @@ def test_a_refused_request_does_not_reach_the_target(step: int) -> None:
     assert not gate.is_holding
 
 
+def test_a_request_in_fragments_is_held_too() -> None:
+    gate = begun()
+    command = action(has_data_set=False)
+    first, second = pdu(pdv(COMMITMENT, 0x01, command[:40])), pdu(pdv(COMMITMENT, 0x03, command[40:]))
+    assert (gate.from_requestor(first), gate.held) == ([], 0)
+    assert (gate.from_requestor(second), gate.held) == ([], len(second))
+    assert b"".join(gate.let_go()) == first + second
+
+
 def test_a_comment_fits_its_element() -> None:
     for comment, expected in (("x" * 70, b"x" * 64), ("odd", b"odd "), ("caf\u00e9", b"caf?")):
         gate = begun()

@@ -19,6 +19,7 @@ def test_everything_is_below_what_a_site_may_publish() -> None:
     for kind in Kind:
         wanted = "hospital.dimse.B.A.queue." if kind in of_sender else "hospital.dimse.A.B.queue."
         assert FLOW.every(kind) == f"{wanted}{kind}.>"
+        assert FLOW.of_asker(kind, KEY.asker) == f"{wanted}{kind}.{KEY.asker}.>"
         assert FLOW.every(kind, KEY) == f"{wanted}{kind}.{KEY}.>"
 
 

@@ -40,16 +40,24 @@ class Link:
     takers: dict[str, Callable[[Msg], None]] = field(default_factory=dict)
     on_down: list[Callable[[JetStreamError], None]] = field(default_factory=list)
     pulled: Any = None
+    inboxes: list[str] = field(default_factory=list)
 
-    def new_inbox(self, name: str) -> str:
-        return f"INBOX.{name}"
+    def new_inbox(self, name: str, below: str = "") -> str:
+        return f"{below or 'INBOX'}.{name}"
 
     async def listen(self, inbox: str, take: Callable[[Msg], None]) -> None:
         self.takers[inbox] = take
 
     async def request(
-        self, subject: str, data: bytes, _timeout: float, headers: Mapping[str, str] | None = None
+        self,
+        subject: str,
+        data: bytes,
+        _timeout: float,
+        headers: Mapping[str, str] | None = None,
+        *,
+        inbox: str = "",
     ) -> Any:
+        self.inboxes.append(inbox)
         self.asked.append((subject, json.loads(data) if data[:1] == b"{" else data, headers or {}))
         reply = self.replies.pop(0)
         if isinstance(reply, Exception):
@@ -228,3 +236,14 @@ async def test_a_pull_ends_with_the_connection() -> None:
     with pytest.raises(JetStreamError, match="lost"):
         await stored.next("S", "deliver", 1.0)
     link.on_down[0](link.pulled)
+
+
+async def test_the_answers_of_another_sides_domain_come_below_a_subject_of_that_side() -> None:
+    link = Link([Reply({"success": True}), Reply({"stream": "S", "seq": 1}), Reply({"success": True})])
+    stored = JetStream(link, "leaf", name="B.A", inbox="R.B.A.inbox")  # type: ignore[arg-type]
+    await stored.purge("S", "a.>")
+    await stored.publish("S", "a.b", b"")
+    link.pulled = Reply(headers={"Status": "404"})
+    await stored.next("S", "deliver", 1.0)
+    assert link.inboxes == ["R.B.A.inbox.B.A.answers"] * 2
+    assert list(link.takers) == ["R.B.A.inbox.B.A"] == [link.published[-1][2]]
