@@ -20,7 +20,7 @@ from dimse_proxy.cli.diagnosis.findings import Finding, Report, Severity
 from dimse_proxy.config.settings import ReviewedSettings
 from dimse_proxy.endpoints import EndPoints
 from dimse_proxy.observability.log import configure_logging
-from dimse_proxy.service import nats_options_of, tcp_options_of, tunnel_of
+from dimse_proxy.parts import nats_options_of, tcp_options_of, tunnel_of
 from dimse_proxy.service import run as run_loop
 
 _WORDS: Final = {Severity.GOOD: "ok", Severity.WARNING: "warning", Severity.ERROR: "error"}

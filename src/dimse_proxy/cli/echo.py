@@ -14,10 +14,10 @@ from dimse_proxy.config.secret_files import Secrets
 from dimse_proxy.config.settings import load_settings
 from dimse_proxy.errors import ConfigError
 from dimse_proxy.observability.log import configure_logging
+from dimse_proxy.parts import nats_options_of, tunnel_of
 from dimse_proxy.proxy.echo import EchoError, EchoProbe
 from dimse_proxy.proxy.routes import AskedFor, Routes
 from dimse_proxy.routing import Routing
-from dimse_proxy.service import nats_options_of, tunnel_of
 from dimse_proxy.service import run as run_loop
 
 

@@ -17,10 +17,10 @@ from dimse_proxy.config.contexts import load_both
 from dimse_proxy.config.settings import Settings, review_settings
 from dimse_proxy.config.values import check_ae_title, check_host
 from dimse_proxy.errors import ConfigError
+from dimse_proxy.parts import policy_of
 from dimse_proxy.proxy.callbacks import call_back_troubles
 from dimse_proxy.proxy.routes import ANY, Routes, Target
 from dimse_proxy.routing import Routing, routing_of
-from dimse_proxy.service import policy_of
 
 NOWHERE: Final = 1
 """Exit code when an association would be refused wherever it came from."""

@@ -14,7 +14,7 @@ import pytest
 from dimse_proxy.config.nats_access import NatsAccess
 from dimse_proxy.config.secret_files import Secrets
 from dimse_proxy.config.settings import load_settings
-from dimse_proxy.service import nats_options_of
+from dimse_proxy.parts import nats_options_of
 from dimse_proxy.transports.nats_link import NatsOptions
 from tests.certificates import Authority
 from tests.integration.peers.nats_jwt import Account, Operator
