@@ -6,7 +6,7 @@ Values and objects that have done nothing yet; `service` and the subcommands wir
 import os
 import time
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dimse_proxy import __version__
 from dimse_proxy.config.contexts import ContextFilter
@@ -20,6 +20,9 @@ from dimse_proxy.transports.nats_link import NatsCredentials, NatsOptions
 from dimse_proxy.transports.tcp import DEFAULT_OPTIONS, TcpOptions
 from dimse_proxy.tunnel.settings import TunnelIdentity, TunnelSettings
 from dimse_proxy.tunnel.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from dimse_proxy.transports.leaf_node import LeafNode
 
 ABORT_BOUND: Final = 3.0
 """Seconds that an abort may wait in the tunnel for the bytes before it: with `relay.FLUSH_BOUND`, below 5 s."""
@@ -97,8 +100,21 @@ def tcp_options_of(settings: Settings) -> TcpOptions:
     )
 
 
-def nats_options_of(settings: Settings, access: NatsAccess, *, name: str) -> NatsOptions:
-    """How to reach NATS; who we are is asked for each connection, so a secret that was rotated is used."""
+def nats_options_of(
+    settings: Settings, access: NatsAccess, *, name: str, leaf: "LeafNode | None" = None
+) -> NatsOptions:
+    """How to reach NATS: the leaf node of this process, if there is one.
+
+    Who we are is asked for each connection, so a secret that was rotated is used.
+    """
+    if leaf is not None:
+        token = leaf.token
+        return NatsOptions(
+            servers=(leaf.url,),
+            name=name,
+            credentials=lambda: NatsCredentials(token=token),
+            trace=settings.nats_trace_connection,
+        )
 
     def credentials() -> NatsCredentials:
         ours = access.identity()

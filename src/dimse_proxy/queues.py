@@ -234,7 +234,7 @@ def queue_of(
         replicas=settings.queue_replicas,
         creates_streams=settings.queue_creates_streams and is_sender,
         hint="" if is_sender else f": the proxy of channel {sender} makes it (DIMSE_DELIVERY there)",
-        disk_path=settings.queue_disk_path if is_sender else None,
+        disk_path=(settings.queue_disk_path or settings.leaf_store) if is_sender else None,
         min_free=settings.queue_min_free_bytes,
     )
     domain = settings.queue_domain if is_sender else settings.domain_in(channel)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from dimse_proxy.observability.monitor import Monitor
     from dimse_proxy.observability.traces import Traces
     from dimse_proxy.queues import Queues
+    from dimse_proxy.transports.leaf_node import LeafNode
 
 log: Final = logging.getLogger(__name__)
 NATS_PATIENCE: Final = 0.2
@@ -85,6 +86,7 @@ class Service:
         contexts_in: ContextFilter | None,
         origins: Mapping[str, Origin] = MappingProxyType({}),
         supervision: Supervision | None = None,
+        leaf: "LeafNode | None" = None,
     ) -> None:
         """Opens nothing yet.
 
@@ -96,8 +98,10 @@ class Service:
             contexts_in: the same for associations that arrive through the tunnel.
             origins: where each variable came from, for the status page.
             supervision: whoever wants to hear when this process is ready and when it stops.
+            leaf: the nats-server of this process, started.
         """
         self._origins: Final = origins
+        self._leaf: Final = leaf
         self._supervision: Final = supervision or Supervision()
         self._settings: Final = settings
         self._material: Final = material
@@ -176,6 +180,7 @@ class Service:
                 settings,
                 self._material.nats,
                 name=f"dimse-proxy {settings.nats_subject_channel} {instance}",
+                leaf=self._leaf,
             ),
             tunnel.subscriptions(),
             exchange,
@@ -207,6 +212,8 @@ class Service:
             async with asyncio.TaskGroup() as tasks:
                 linked = tasks.create_task(link.run())
                 watchers.append(tasks.create_task(reloader.watch()))
+                if self._leaf is not None:
+                    watchers.append(tasks.create_task(self._leaf.keep()))
                 keep_pages()
                 watchers.append(tasks.create_task(give_back()))
                 if monitor is not None:
@@ -304,7 +311,7 @@ class Service:
         name = f"dimse-proxy {settings.nats_subject_channel} {identity.instance} queue"
         queues = Queues(
             settings,
-            nats_options_of(settings, self._material.nats, name=name),
+            nats_options_of(settings, self._material.nats, name=name, leaf=self._leaf),
             lease=Lease(instance=identity.instance, epoch=identity.epoch),
             exchange=exchange,
             requestor=requestor,

@@ -4,17 +4,20 @@ import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dimse_proxy.config.contexts import load_both
-from dimse_proxy.config.material import load_material
-from dimse_proxy.config.settings import review_settings
+from dimse_proxy.config.material import Material, load_material
+from dimse_proxy.config.settings import Settings, review_settings
 from dimse_proxy.errors import ConfigError
 from dimse_proxy.observability.log import configure_logging
 from dimse_proxy.routing import routing_of
 from dimse_proxy.service import Service
 from dimse_proxy.service import run as run_loop
 from dimse_proxy.supervision import Supervision
+
+if TYPE_CHECKING:
+    from dimse_proxy.transports.leaf_node import LeafNode
 
 log: Final = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ def run(
     overrides = {} if address is None else _embedded(*address)
     reviewed = review_settings(environ, env_file, overrides)
     problems = list(reviewed.problems)
+    if address is not None and reviewed.settings.leaf_store is not None:
+        problems.append("--embedded-nats and DIMSE_LEAF_STORE each start a nats-server: one of them is right.")
     try:
         contexts, contexts_in = load_both(reviewed.settings)
     except ConfigError as error:
@@ -56,12 +61,16 @@ def run(
     for warning in reviewed.variables.warnings:
         log.warning("%s", warning)
     supervision = Supervision(environ, pid_file)
+    leaf = _leaf_node(reviewed.settings, material)
     service = Service(
-        reviewed.settings, material, routing, contexts, contexts_in, reviewed.variables.origins, supervision
+        reviewed.settings, material, routing, contexts, contexts_in, reviewed.variables.origins, supervision, leaf
     )
 
     async def main() -> None:
         async with AsyncExitStack() as stack:
+            if leaf is not None:
+                stack.push_async_callback(leaf.stop)
+                await leaf.start()
             if address is not None:
                 from dimse_proxy.transports.embedded_nats import EmbeddedNats
 
@@ -75,6 +84,20 @@ def run(
         run_loop(main)
     finally:
         supervision.close()
+
+
+def _leaf_node(settings: Settings, material: Material) -> "LeafNode | None":
+    """The nats-server of this process, not started; None where there is to be none."""
+    store = settings.leaf_store
+    if store is None:
+        return None
+    from dimse_proxy.config.leaf import leaf_configuration
+    from dimse_proxy.transports.leaf_node import LeafNode
+
+    def configuration(token: str) -> str:
+        return leaf_configuration(settings, material.secrets, token)
+
+    return LeafNode(store, configuration, min_free=settings.queue_min_free_bytes)
 
 
 def _embedded(host: str, port: int) -> dict[str, str]:

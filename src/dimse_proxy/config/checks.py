@@ -96,6 +96,16 @@ def _host_name(settings: "Settings", variables: Variables) -> str | None:
     )
 
 
+def _leaf_store(settings: "Settings", variables: Variables) -> str | None:
+    names = {"DIMSE_LEAF_URL": settings.leaf_urls, "DIMSE_LEAF_DOMAIN": settings.leaf_domain}
+    given_names = [name for name, value in names.items() if value]
+    if settings.leaf_store is not None or not given_names:
+        return None
+    return (
+        f"{given(given_names[0], variables)} has no effect alone: DIMSE_LEAF_STORE says where the leaf node keeps data."
+    )
+
+
 def _one_credential(settings: "Settings", variables: Variables) -> str | None:
     forms = {
         "DIMSE_NATS_AUTH_TOKEN": settings.nats_auth_token,
@@ -203,6 +213,7 @@ _CHECKS: Final = (
     _Check(frozenset({"DIMSE_HTTP_PORT", "DIMSE_PORT", "DIMSE_TLS_PORT"}), _http_port),
     _Check(frozenset({"DIMSE_TLS_CLIENT_AUTH", "DIMSE_TLS_TRUSTSTORE"}), _client_auth),
     _Check(frozenset({"DIMSE_TLS_ENABLED", "DIMSE_TARGET_TLS_ENABLED", "DIMSE_TLS_VERIFY_HOSTNAME"}), _host_name),
+    _Check(frozenset({"DIMSE_LEAF_URL", "DIMSE_LEAF_DOMAIN"}), _leaf_store),
     _Check(frozenset({"DIMSE_NATS_AUTH_TOKEN"}), _one_credential),
     _Check(frozenset({"DIMSE_NATS_PASSWORD"}), _user_and_password),
     _Check(frozenset(), _certificate_and_key),

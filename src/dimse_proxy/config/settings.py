@@ -21,6 +21,8 @@ from dimse_proxy.config.sources import Origin, Variables, read_variables
 from dimse_proxy.config.tunnel_keys import read_tunnel_keys
 from dimse_proxy.config.values import (
     ANY,
+    DEFAULT_LEAF_PORT,
+    DEFAULT_NATS_PORT,
     EVERY_NETWORK,
     OFF,
     AeTitle,
@@ -33,6 +35,7 @@ from dimse_proxy.config.values import (
     ChannelOrUnset,
     ClientAuthOrUnset,
     Count,
+    Domain,
     Flag,
     FlagOrUnset,
     FrameSize,
@@ -124,6 +127,12 @@ class Settings(QueueSettings):
     """TLS towards NATS; certificates are verified."""
     nats_servers: tuple[str, ...] = Field(default=(), validation_alias="DIMSE_NATS_URL")
     """URLs with scheme and, but for ws and wss, port. Never empty after `load_settings`; never hold a credential."""
+    leaf_store: Path | None = Field(default=None, validation_alias="DIMSE_LEAF_STORE")
+    """Folder of a nats-server of this process's own, a leaf node of those servers; None: none is started."""
+    leaf_urls: tuple[str, ...] = Field(default=(), validation_alias="DIMSE_LEAF_URL")
+    """Where the servers take leaf nodes; `effective_leaf_urls` has the default."""
+    leaf_domain: Domain = Field(default="", validation_alias="DIMSE_LEAF_DOMAIN")
+    """JetStream domain of that server; `effective_leaf_domain` has the default."""
     nats_auth_token: Secret | None = Field(default=None, validation_alias="DIMSE_NATS_AUTH_TOKEN")
     """The credential; `credentials.nats_credentials` says how it is presented."""
     nats_user: str | None = Field(default=None, validation_alias="DIMSE_NATS_USER")
@@ -264,14 +273,15 @@ class Settings(QueueSettings):
     log_format: LogFormat = Field(default="auto", validation_alias="DIMSE_LOG_FORMAT")
     """`text`, `json`, or `auto`: text for a terminal, JSON when not."""
 
-    @field_validator("nats_servers", mode="before")
+    @field_validator("nats_servers", "leaf_urls", mode="before")
     @classmethod
     def _read_nats_servers(cls, value: object, info: ValidationInfo) -> object:
         addresses = split_list(value)
         if not isinstance(addresses, tuple):
             return addresses
         tls = bool(info.data.get("nats_tls_enabled"))
-        servers = tuple(read_nats_server(str(address), tls=tls) for address in addresses)
+        port = DEFAULT_LEAF_PORT if info.field_name == "leaf_urls" else DEFAULT_NATS_PORT
+        servers = tuple(read_nats_server(str(address), tls=tls, port=port) for address in addresses)
         if len({server.startswith("ws") for server in servers}) > 1:
             raise ValueError("WebSocket addresses (ws, wss) and others do not go together in one list")
         return servers
@@ -311,6 +321,19 @@ class Settings(QueueSettings):
     def has_nats_tls(self) -> bool:
         """Whether servers of NATS are spoken to with TLS."""
         return any(url.startswith(("tls:", "wss:")) for url in self.nats_servers)
+
+    @property
+    def effective_leaf_urls(self) -> tuple[str, ...]:
+        """Where the hub takes leaf nodes: without setting, its servers, on the port for leaf nodes."""
+        return self.leaf_urls or tuple(
+            url if url.startswith("ws") else f"{url.rpartition(':')[0]}:{DEFAULT_LEAF_PORT}"
+            for url in self.nats_servers
+        )
+
+    @property
+    def effective_leaf_domain(self) -> str:
+        """The JetStream domain of this process's own server."""
+        return self.leaf_domain or f"leaf-{self.nats_subject_channel}"
 
     @property
     def has_audit(self) -> bool:

@@ -51,7 +51,8 @@ _SUBJECT_TOKEN: Final = re.compile(r"[!-~]+")  # printable ASCII without the spa
 _CHANNEL: Final = r"^[A-Za-z0-9_-]{1,64}$"  # as `tunnel.subjects` takes it
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RIGHT_CHANNEL: Final = "a channel is a word of letters, digits, - and _, such as A or B"
-_DEFAULT_NATS_PORT: Final = 4222
+DEFAULT_NATS_PORT: Final = 4222
+DEFAULT_LEAF_PORT: Final = 7422
 _AUDIT_PORTS: Final = {"tls": 6514, "udp": 514}
 """Scheme -> port where none is given (RFC 5425 4.1, RFC 5426 3.3)."""
 _SCHEME_WITH_TLS: Final = {"nats": "tls", "tls": "tls", "ws": "wss", "wss": "wss"}
@@ -227,12 +228,13 @@ def read_domains(value: object) -> object:
     return domains
 
 
-def read_nats_server(address: str, *, tls: bool) -> str:
+def read_nats_server(address: str, *, tls: bool, port: int = DEFAULT_NATS_PORT) -> str:
     """Return the URL of a NATS server: scheme, host and port.
 
     Args:
         address: host or host:port, with or without one of the schemes nats, tls, ws and wss.
         tls: whether TLS is asked for; a scheme without TLS then becomes the one with it.
+        port: for an address without one.
 
     Raises:
         ValueError: it is no address of a NATS server. The text never repeats a credential.
@@ -244,14 +246,14 @@ def read_nats_server(address: str, *, tls: bool) -> str:
         raise ValueError(f"scheme {url.scheme!r} is unknown: nats, tls, ws and wss are right")
     scheme = _SCHEME_WITH_TLS[url.scheme] if tls else url.scheme
     host = check_host(url.hostname or "")
-    port = _port_of(url)
+    named_port = _port_of(url)
     web_socket = scheme in ("ws", "wss")
     if url.query or url.fragment or (url.path.strip("/") and not web_socket):
         raise ValueError(f"{address!r} says more than scheme, host and port")
-    if port is None and not web_socket:
-        port = _DEFAULT_NATS_PORT
+    if named_port is None and not web_socket:
+        named_port = port
     host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}" + (f":{port}" if port else "") + (url.path if web_socket else "")
+    return f"{scheme}://{host}" + (f":{named_port}" if named_port else "") + (url.path if web_socket else "")
 
 
 def read_audit_targets(value: object) -> object:

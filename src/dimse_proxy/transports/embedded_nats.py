@@ -1,6 +1,7 @@
-"""A nats-server as a child of this process, for a demonstration or two proxies on one machine.
+"""A nats-server as a child of this process: for a demonstration, for two proxies on one machine, or as a leaf node.
 
-It keeps nothing on disk beyond a temporary folder, and it ends with this process, however that ends.
+By itself it keeps nothing on disk beyond a temporary folder, and it ends with this process, however that ends. What it
+is configured to do beyond that is for its user to say.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -42,20 +44,48 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class EmbeddedNats:
-    """A nats-server without authentication, TLS and JetStream; use `async with`, or `start` and `stop`."""
+    """A nats-server; unless configured, without authentication, TLS, JetStream. `async with`, or `start` and `stop`."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        configuration: Callable[[], str] | None = None,
+        log: Path | None = None,
+        descriptors: Callable[[], tuple[int, ...]] = tuple,
+        start_timeout: float = _START_TIMEOUT,
+    ) -> None:
         """Prepares a server.
 
         Args:
             host: Address to listen on.
-            port: 0 takes a free one.
+            port: 0 takes a free one, and the same at each further start.
+            configuration: Returns its configuration file's text; asked at each start.
+            log: File for its log; without it, a temporary one.
+            descriptors: Returns open files that it is to hold open too.
+            start_timeout: Seconds until it must accept connections.
         """
+        self._configuration: Final = configuration
+        self._log: Final = log
+        self._descriptors: Final = descriptors
+        self._start_timeout: Final = start_timeout
         self._host: Final = host
         self._asked_port: Final = port
         self._process: asyncio.subprocess.Process | None = None
         self._folder: Path | None = None
         self._port = 0
+        self._monitoring_port = 0
+
+    @property
+    def monitoring_port(self) -> int:
+        """The port of its monitoring on this machine, once started; 0 if its configuration has none."""
+        return self._monitoring_port
+
+    @property
+    def is_running(self) -> bool:
+        """It was started, and has not ended."""
+        return self._process is not None and self._process.returncode is None
 
     @property
     def port(self) -> int:
@@ -98,6 +128,11 @@ class EmbeddedNats:
             await self.stop()
             raise
 
+    @property
+    def last_words(self) -> str:
+        """The last error in its log."""
+        return _last_words(self._log) if self._log is not None else ""
+
     async def wait(self) -> int:
         """Waits until it has ended, and returns its exit code."""
         assert self._process is not None, "start comes first"
@@ -121,9 +156,13 @@ class EmbeddedNats:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _launch(self, binary: str, folder: Path) -> None:
-        log = folder / "log"
-        command = [binary, "--addr", self._host or "0.0.0.0", "--port", str(self._asked_port or -1)]
+        log = self._log or folder / "log"
+        command = [binary, "--addr", self._host or "0.0.0.0", "--port", str(self._asked_port or self._port or -1)]
         command += ["--ports_file_dir", str(folder), "--log", str(log)]
+        if self._configuration is not None:
+            path = folder / "nats.conf"  # in a folder that nobody else can read
+            path.write_text(self._configuration(), encoding="utf-8")
+            command += ["--config", str(path)]
         if sys.platform == "linux" and not getattr(sys, "frozen", False):
             command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
         # A session of its own: Ctrl-C is for the proxy, which still needs the server to say goodbye.
@@ -133,9 +172,10 @@ class EmbeddedNats:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
+            pass_fds=self._descriptors(),
             env={**ENVIRONMENT, **os.environ},
         )
-        deadline = asyncio.get_running_loop().time() + _START_TIMEOUT
+        deadline = asyncio.get_running_loop().time() + self._start_timeout
         while not self._read_port(folder):
             if self._process.returncode is not None or asyncio.get_running_loop().time() > deadline:
                 where = Address(self._host or "*", self._asked_port)
@@ -146,9 +186,15 @@ class EmbeddedNats:
         """Reads the file that nats-server writes once it listens."""
         for path in folder.glob("*.ports"):
             with contextlib.suppress(ValueError, LookupError, OSError):
-                self._port = int(json.loads(path.read_text())["nats"][0].rpartition(":")[2])
+                ports = json.loads(path.read_text())
+                self._port = _port_in(ports["nats"][0])
+                self._monitoring_port = _port_in(ports["monitoring"][0]) if ports.get("monitoring") else 0
                 return True
         return False
+
+
+def _port_in(url: str) -> int:
+    return int(url.rpartition(":")[2])
 
 
 def find_binary() -> str:
