@@ -113,12 +113,12 @@ def test_objects_are_taken_while_the_hub_is_away(servers: Servers, tmp_path: Pat
         wait_until(lambda: len(store.received) == 2, seconds=30, what="what is delivered through the domain")
         servers.stop_hub()
         pair.b.wait_for("NATS disconnected")
-        send(2, 4)
         if is_child:
             pair.a.wait_for("leaf node: no connection to its hub")
             (started,) = pair.a.find(r"leaf node: nats-server with JetStream")
             os.kill(int(str(started["event"]).rpartition(" ")[2]), 9)
             pair.a.wait_for("leaf node: nats-server runs again")
+        send(2, 4)
         send(4, 6)
         servers.start_hub()
         wait_until(lambda: len(store.received) == 6, seconds=60, what="what waited for the hub")
