@@ -42,6 +42,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+def open_files(pid: int) -> list[str]:
+    return [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
+
+
 async def stores(client: Client, subject: str, size: int) -> bool:
     try:
         answer = json.loads((await client.request(subject, bytes(size), timeout=1)).data)
@@ -118,8 +122,9 @@ def test_it_is_started_again_on_the_same_port_and_nobody_else_gets_its_store(
         client, url = await connected(node), node.url
         with pytest.raises(TransportError, match="another nats-server uses it"):
             await made(tmp_path / "leaf").start()
-        held = [os.readlink(each) for each in Path(f"/proc/{node.pid}/fd").iterdir()]
-        assert str(tmp_path / "leaf" / ".lock") in held, "so the store is its own even if this process is killed"
+        assert str(tmp_path / "leaf" / ".lock") in open_files(node.pid), (
+            "so the store is its own even if this process is killed"
+        )
         os.kill(node.pid, signal.SIGKILL)
         await until_it_stores(client, "s.1")
         assert node.url == url
