@@ -10,6 +10,7 @@ from typing import Final
 
 from dimse_proxy.proxy.exchange import SessionUser
 from dimse_proxy.proxy.ports import SessionPort
+from dimse_proxy.proxy.refusals import Aborted, RefusalCode
 from dimse_proxy.proxy.store_and_forward.queue import Queue
 from dimse_proxy.queueing.commitment import HELD_LIMIT, Bytes, CommitmentGate, Depth
 from dimse_proxy.queueing.subjects import Kind
@@ -18,6 +19,7 @@ from dimse_proxy.upper_layer.pdu import AssociateRequest
 
 _POLLS: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds between looks at the queue; the last is repeated."""
+_FAULT: Final = "a fault in this proxy"
 _SILENT: Final = "the queue of this proxy does not answer"
 
 
@@ -76,10 +78,10 @@ class CommitmentSession:
 
     def send_data(self, data: Bytes, now: float) -> None:
         """Bytes of the SCU."""
+        if self._session is None:
+            return
         self._pass_on(self._gate.from_requestor(data), now)
-        if self._gate.is_holding and self._waiting is None:
-            self._waiting = asyncio.get_running_loop().create_task(self._wait())
-            self._waiting.add_done_callback(self._waited)
+        self._wait_if_held()
 
     def send_end(self, now: float) -> None:
         """The SCU's leg is over."""
@@ -138,6 +140,11 @@ class CommitmentSession:
             self._waiting.cancel()
         return session
 
+    def _wait_if_held(self) -> None:
+        if self._gate.is_holding and self._waiting is None:
+            self._waiting = asyncio.get_running_loop().create_task(self._wait())
+            self._waiting.add_done_callback(self._waited)
+
     def _pass_on(self, parts: list[Bytes], now: float) -> None:
         if self._session is not None:
             for part in parts:
@@ -153,21 +160,26 @@ class CommitmentSession:
                 answer = b"".join(back)
                 self._unconsumed += len(answer)
                 self._pass_on(onward, now)
-                self._user.session_received(answer)
+                if answer:
+                    self._user.session_received(answer)
             else:
                 self._pass_on(self._gate.let_go(), now)
             self._flush()
 
     def _waited(self, task: asyncio.Task[None]) -> None:
         self._waiting = None
-        if task.cancelled():
+        if task.cancelled() or self._session is None:
             return
         if (error := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "a request for storage commitment failed", "exception": error}
             )
-            self._user.session_failed("", "a fault in this proxy")
-        elif self._is_full and self.writable:
+            self._session.send_abort(Aborted(text=_FAULT).detail(), asyncio.get_running_loop().time())
+            self._over()
+            self._user.session_failed(RefusalCode.QUEUE, _FAULT)
+            return
+        self._wait_if_held()  # One that came when the task had just ended.
+        if self._is_full and self.writable:
             self._user.session_writable()
 
     async def _drained(self) -> str:
