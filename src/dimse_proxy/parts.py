@@ -22,7 +22,7 @@ from dimse_proxy.tunnel.settings import TunnelIdentity, TunnelSettings
 from dimse_proxy.tunnel.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from dimse_proxy.transports.leaf_node import LeafNode
+    from dimse_proxy.transports.leaf_node import LeafAccess
 
 ABORT_BOUND: Final = 3.0
 """Seconds that an abort may wait in the tunnel for the bytes before it: with `relay.FLUSH_BOUND`, below 5 s."""
@@ -101,7 +101,7 @@ def tcp_options_of(settings: Settings) -> TcpOptions:
 
 
 def nats_options_of(
-    settings: Settings, access: NatsAccess, *, name: str, leaf: "LeafNode | None" = None
+    settings: Settings, access: NatsAccess, *, name: str, leaf: "LeafAccess | None" = None
 ) -> NatsOptions:
     """How to reach NATS: the leaf node of this process, if there is one.
 

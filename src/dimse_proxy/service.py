@@ -180,7 +180,7 @@ class Service:
                 settings,
                 self._material.nats,
                 name=f"dimse-proxy {settings.nats_subject_channel} {instance}",
-                leaf=self._leaf,
+                leaf=None if self._leaf is None else self._leaf.access,
             ),
             tunnel.subscriptions(),
             exchange,
@@ -311,7 +311,9 @@ class Service:
         name = f"dimse-proxy {settings.nats_subject_channel} {identity.instance} queue"
         queues = Queues(
             settings,
-            nats_options_of(settings, self._material.nats, name=name, leaf=self._leaf),
+            nats_options_of(
+                settings, self._material.nats, name=name, leaf=None if self._leaf is None else self._leaf.access
+            ),
             lease=Lease(instance=identity.instance, epoch=identity.epoch),
             exchange=exchange,
             requestor=requestor,

@@ -12,14 +12,16 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from dimse_proxy.errors import ConfigError, TransportError
 from dimse_proxy.transports.embedded_nats import EmbeddedNats
 
 log: Final = logging.getLogger(__name__)
 
+_ACCESS: Final = "access.json"
 _START_TIMEOUT: Final = 300.0
 """Seconds: before it listens, it looks through all that it has stored."""
 _LOCK_TIMEOUT: Final = 15.0
@@ -32,6 +34,37 @@ _RESTART_PAUSES: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before it is started again; the last is repeated."""
 _LASTING: Final = 60.0
 """Seconds after which a start counts as good, and pauses begin anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafAccess:
+    """How to reach the server from this machine."""
+
+    url: str
+    token: str = field(repr=False)
+
+    @classmethod
+    def of(cls, store: Path) -> Self:
+        """Read what the server's keeper has written down, for other processes of the same user.
+
+        Raises:
+            TransportError: there is none, or it may not be read.
+        """
+        try:
+            found = json.loads((store / _ACCESS).read_text())
+            return cls(url=str(found["url"]), token=str(found["token"]))
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it cannot be read"
+            raise TransportError(
+                f"DIMSE_LEAF_STORE={store}: {_ACCESS}: {reason}; the proxy writes it, for its own user, while it runs"
+            ) from None
+
+    def write(self, store: Path) -> None:
+        """Write it down."""
+        path = store / f"{_ACCESS}.new"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump({"url": self.url, "token": self.token}, file)
+        path.replace(store / _ACCESS)
 
 
 class LeafNode:
@@ -49,10 +82,9 @@ class LeafNode:
         self._store: Final = store
         self._min_free: Final = min_free
         self._lock: int | None = None
-        self.token: Final = secrets.token_hex(16)
-        """What its clients show."""
+        self._token: Final = secrets.token_hex(16)
         self._server: Final = EmbeddedNats(
-            configuration=lambda: configuration(self.token),
+            configuration=lambda: configuration(self._token),
             log=store / "nats-server.log",
             descriptors=lambda: () if self._lock is None else (self._lock,),
             start_timeout=_START_TIMEOUT,
@@ -61,9 +93,9 @@ class LeafNode:
         self._has_hub: bool | None = None
 
     @property
-    def url(self) -> str:
-        """Where it listens, once started; the same after each restart."""
-        return self._server.url
+    def access(self) -> LeafAccess:
+        """How to reach it, once started; the same after each restart."""
+        return LeafAccess(url=self._server.url, token=self._token)
 
     @property
     def pid(self) -> int:
@@ -83,11 +115,14 @@ class LeafNode:
         except OSError as error:
             raise TransportError(f"DIMSE_LEAF_STORE={self._store}: {error.strerror}") from None
         await self._server.start()
+        self.access.write(self._store)
         log.info("leaf node: nats-server with JetStream in %s, PID %d", self._store, self.pid)
 
     async def stop(self) -> None:
         """End it."""
         await self._server.stop()
+        if self._lock is not None:
+            (self._store / _ACCESS).unlink(missing_ok=True)
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)

@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -119,6 +121,12 @@ def test_objects_are_taken_while_the_hub_is_away(servers: Servers, tmp_path: Pat
             os.kill(int(str(started["event"]).rpartition(" ")[2]), 9)
             pair.a.wait_for("leaf node: nats-server runs again")
         send(2, 4)
+        if is_child:
+            # The subcommand speaks to the same server.
+            command = [sys.executable, "-m", "dimse_proxy", "queue", "list", "--objects", "--json"]
+            environ = {**os.environ, **pair.a.env}
+            listed = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
+            assert all(file.sop_instance in listed.stdout for file in files[2:4])
         send(4, 6)
         servers.start_hub()
         wait_until(lambda: len(store.received) == 6, seconds=60, what="what waited for the hub")

@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from dimse_proxy.errors import TransportError
 from dimse_proxy.transports import leaf_node
-from dimse_proxy.transports.leaf_node import LeafNode
+from dimse_proxy.transports.leaf_node import LeafAccess, LeafNode
 
 SECONDS = 30
 
@@ -67,7 +67,9 @@ async def until_it_stores(client: Client, subject: str) -> None:
 
 
 async def connected(node: LeafNode) -> Client:
-    client = await nats.connect(node.url, token=node.token, reconnect_time_wait=0.1, max_reconnect_attempts=-1)
+    client = await nats.connect(
+        node.access.url, token=node.access.token, reconnect_time_wait=0.1, max_reconnect_attempts=-1
+    )
     config = {"name": "S", "subjects": ["s.>"], "storage": "file", "discard": "new", "max_bytes": 1 << 29}
     await client.request("$JS.API.STREAM.CREATE.S", json.dumps(config).encode())
     return client
@@ -119,7 +121,7 @@ def test_it_is_started_again_on_the_same_port_and_nobody_else_gets_its_store(
         node = made(tmp_path / "leaf")
         await node.start()
         keeping = asyncio.create_task(node.keep())
-        client, url = await connected(node), node.url
+        client, access = await connected(node), node.access
         with pytest.raises(TransportError, match="another nats-server uses it"):
             await made(tmp_path / "leaf").start()
         assert str(tmp_path / "leaf" / ".lock") in open_files(node.pid), (
@@ -127,10 +129,12 @@ def test_it_is_started_again_on_the_same_port_and_nobody_else_gets_its_store(
         )
         os.kill(node.pid, signal.SIGKILL)
         await until_it_stores(client, "s.1")
-        assert node.url == url
+        assert node.access == access == LeafAccess.of(tmp_path / "leaf")
         await client.close()
         keeping.cancel()
         await node.stop()
+        with pytest.raises(TransportError, match=r"access\.json: No such file.* while it runs"):
+            LeafAccess.of(tmp_path / "leaf")
         again = made(tmp_path / "leaf")
         await again.start()
         await again.stop()

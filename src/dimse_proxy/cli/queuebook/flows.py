@@ -16,15 +16,16 @@ from dimse_proxy.config.settings import Settings, load_settings
 from dimse_proxy.errors import ConfigError, TransportError
 from dimse_proxy.observability.log import configure_logging
 from dimse_proxy.observability.queue_log import QueueLog
+from dimse_proxy.parts import nats_options_of
 from dimse_proxy.proxy.routes import Routes
 from dimse_proxy.proxy.store_and_forward.listing import Reading
 from dimse_proxy.queueing.listing import Wanted
 from dimse_proxy.queueing.records import Lease
 from dimse_proxy.queues import channels_delivered_from, inbox_of, keys_of, queue_of
 from dimse_proxy.routing import Routing
-from dimse_proxy.service import nats_options_of
 from dimse_proxy.service import run as run_loop
 from dimse_proxy.transports.jetstream_link import JetStreamLink
+from dimse_proxy.transports.leaf_node import LeafAccess
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for the connection to NATS."""
@@ -103,7 +104,8 @@ def with_flows(
     sides = _sides(settings, routes, asked)
     configure_logging(settings.model_copy(update={"log_level": "ERROR"}))
     name = f"queue-command-{secrets.token_hex(4)}"
-    options = nats_options_of(settings, access, name=f"dimse-proxy {settings.nats_subject_channel} {name}")
+    leaf = None if settings.leaf_store is None else LeafAccess.of(settings.leaf_store)
+    options = nats_options_of(settings, access, name=f"dimse-proxy {settings.nats_subject_channel} {name}", leaf=leaf)
     results: list[T] = []
 
     async def main() -> None:
