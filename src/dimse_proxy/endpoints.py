@@ -6,6 +6,7 @@ for.
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dimse_proxy.config.settings import Settings
@@ -29,6 +30,9 @@ OnTlsFailed: TypeAlias = Callable[[str, str], None]
 
 _ASSOCIATE_RQ: Final = 0x01
 """The first byte of an A-ASSOCIATE-RQ (PS3.8 9.3.2)."""
+
+MOST_FILES: Final = 65536
+"""Open files that are asked for: a connection is one."""
 
 log: Final = logging.getLogger(__name__)
 
@@ -238,3 +242,14 @@ class EndPoints:
             "%d TLS handshakes are unfinished (DIMSE_TLS_MAX_HANDSHAKES): more connections are reset until some end",
             self._settings.tls_max_handshakes,
         )
+
+
+def raise_file_limit() -> None:
+    """Takes as many open files as the system lets this process have: the usual 1024 are fewer than the limits here."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

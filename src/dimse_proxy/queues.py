@@ -6,14 +6,18 @@ A part of the composition root, imported only where it is on. It decides nothing
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dimse_proxy.config.contexts import Service, service_of
 from dimse_proxy.config.settings import Settings
+from dimse_proxy.observability.counts import IN, OUT
 from dimse_proxy.observability.queue_log import QueueLog
+from dimse_proxy.observability.queue_view import FlowView
+from dimse_proxy.observability.queue_watch import QueueWatch
 from dimse_proxy.proxy.exchange import Exchange, SessionUser
 from dimse_proxy.proxy.ports import SessionPort
 from dimse_proxy.proxy.requestor import Requestor
@@ -22,12 +26,13 @@ from dimse_proxy.proxy.store_and_forward.again import Asked
 from dimse_proxy.proxy.store_and_forward.asking import Targets
 from dimse_proxy.proxy.store_and_forward.association import DeliveryOptions
 from dimse_proxy.proxy.store_and_forward.delivery import Delivery
+from dimse_proxy.proxy.store_and_forward.meter import Meter
 from dimse_proxy.proxy.store_and_forward.queue import Queue, QueueOptions
 from dimse_proxy.proxy.store_and_forward.store import Store
 from dimse_proxy.proxy.store_and_forward.sweep import Sweep
 from dimse_proxy.queueing.backoff import Backoff
 from dimse_proxy.queueing.claims import Limits
-from dimse_proxy.queueing.hooks import QueueObserver
+from dimse_proxy.queueing.hooks import QueueObserver, QueueObservers
 from dimse_proxy.queueing.records import Codec, Lease
 from dimse_proxy.queueing.subjects import Flow, title_token
 from dimse_proxy.transports.jetstream import JetStream
@@ -36,6 +41,7 @@ from dimse_proxy.transports.nats_link import NatsOptions
 from dimse_proxy.upper_layer.pdu import AssociateRequest
 
 if TYPE_CHECKING:
+    from dimse_proxy.observability.audit.observer import AuditObserver
     from dimse_proxy.queueing.sealing import QueueKeys
 
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
@@ -43,6 +49,9 @@ Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 FAULT_PAUSE: Final = 5.0
 """Seconds after which what failed begins again."""
+
+_UNREADABLE_TURNS: Final = 3.0
+"""Times the longest pause after which an object of which nobody says any more that it cannot be read is gone."""
 
 log: Final = logging.getLogger(__name__)
 
@@ -55,26 +64,35 @@ class Queues:
         settings: Settings,
         options: NatsOptions,
         *,
-        lease: Lease,
         exchange: Exchange,
         requestor: Requestor,
-        observer: QueueObserver | None = None,
+        audit: "AuditObserver | None" = None,
+        is_watched: bool = False,
     ) -> None:
         """Connect to nothing yet.
 
         Args:
             settings: that have passed every check.
             options: how to reach NATS; the connection is one of its own.
-            lease: this process.
-            exchange: the tunnel.
+            exchange: the tunnel, which knows who this process is.
             requestor: makes associations with targets.
-            observer: is told of everything, instead of the log.
+            audit: makes audit messages.
+            is_watched: somebody may want to know how much waits.
         """
         self._settings: Final = settings
         self._exchange: Final = exchange
         self._requestor: Final = requestor
-        self._observer: Final = observer or QueueLog()
-        self._lease: Final = lease
+        self._is_watched: Final = is_watched
+        self._watch: Final = QueueWatch(
+            asyncio.get_running_loop().time, time.time, forget=_UNREADABLE_TURNS * _longest_retry(settings)
+        )
+        self._observer: Final = QueueObservers([QueueLog(), self._watch])
+        if audit is not None:
+            from dimse_proxy.observability.audit.queue_audit import QueueAudit
+
+            self._observer.members.append(QueueAudit(audit))
+        identity = exchange.tunnel.identity
+        self._lease: Final = Lease(instance=identity.instance, epoch=identity.epoch)
         self._link: Final = JetStreamLink(options, inbox_of(settings), self)
         self._keys: Final = keys_of(settings)
         self._stores: Final[dict[str, Store]] = {}
@@ -97,6 +115,10 @@ class Queues:
         if asked.delivery != STORE_AND_FORWARD:
             return self._exchange.open_session(asked.channel, info, user)
         return self._store_for(asked.channel).open_session(info, request, user)
+
+    def flows(self) -> Sequence[FlowView]:
+        """Return how everything is that is queued or delivered here (`queue_view.QueuesView`)."""
+        return self._watch.flows()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -162,6 +184,7 @@ class Queues:
             timeout=settings.connect_timeout + settings.accept_timeout,
         )
         self._begin(queue.keep)
+        self._show(OUT, queue, needs_target=settings.queue_requires_target)
         return Store(
             queue,
             targets,
@@ -180,7 +203,7 @@ class Queues:
             idle=settings.queue_idle_timeout,
             response_timeout=settings.queue_response_timeout,
             limits=Limits(tries=settings.queue_max_tries, age=settings.queue_max_age),
-            backoff=Backoff(first=settings.queue_retry, longest=max(settings.queue_retry, settings.queue_max_retry)),
+            backoff=Backoff(first=settings.queue_retry, longest=_longest_retry(settings)),
         )
         delivery = Delivery(queue, options, requestor=self._requestor, exchange=self._exchange)
         self._begin(
@@ -189,7 +212,15 @@ class Queues:
             Sweep(queue, delivery).run,
             Asked(queue, delivery).run,
         )
+        self._show(IN, queue, needs_target=False)
         return delivery
+
+    def _show(self, direction: str, queue: Queue, *, needs_target: bool) -> None:
+        """Have a flow looked at, if somebody wants to know how it is."""
+        if self._is_watched:
+            meter = Meter(queue, may_read=direction == IN)
+            self._watch.add(direction, meter, needs_target=needs_target)
+            self._begin(meter.run)
 
     def _queue(self, channel: str, *, is_sender: bool) -> Queue:
         return queue_of(
@@ -272,6 +303,10 @@ def channels_delivered_from(settings: Settings, table: Routes) -> tuple[str, ...
     if not settings.forwards:
         return ()
     return tuple(dict.fromkeys(channel for target in table.targets for channel in target.channels))
+
+
+def _longest_retry(settings: Settings) -> float:
+    return max(settings.queue_retry, settings.queue_max_retry)
 
 
 async def _always(work: Work) -> None:

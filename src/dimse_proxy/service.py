@@ -21,7 +21,7 @@ from dimse_proxy.config.settings import Settings
 from dimse_proxy.config.shown import settings_shown
 from dimse_proxy.config.sources import Origin
 from dimse_proxy.config.values import ANY
-from dimse_proxy.endpoints import EndPoints
+from dimse_proxy.endpoints import EndPoints, raise_file_limit
 from dimse_proxy.errors import ConfigError, TransportError
 from dimse_proxy.free_memory import give_back, keep_pages, settle
 from dimse_proxy.observability.association_log import AssociationLog
@@ -56,8 +56,6 @@ NATS_PATIENCE: Final = 0.2
 
 LAST_WORDS: Final = 2.0
 """Seconds that the A-ABORTs of a shutdown have to leave, and again the last frames."""
-MOST_FILES: Final = 65536
-"""Open files that are asked for: a connection is one."""
 
 
 class Closing(Protocol):
@@ -163,7 +161,7 @@ class Service:
             tunnel, loop=loop, session_opened=session_opened, observer=PeerListeners([self._log, *listeners])
         )
         admission.changed = lambda: self._load_changed(admission, tunnel)
-        queues = self._queues(tunnel, exchange, requestor)
+        queues = self._queues(exchange, requestor, audit, monitor)
         acceptor = Acceptor(
             policy=self._policy,
             admission=admission,
@@ -299,26 +297,29 @@ class Service:
             tunnel=tunnel,
         )
 
-    def _queues(self, tunnel: Tunnel, exchange: Exchange, requestor: Requestor) -> "Queues | None":
+    def _queues(
+        self, exchange: Exchange, requestor: Requestor, audit: "AuditTrail | None", monitor: "Monitor | None"
+    ) -> "Queues | None":
         """Store and forward, where it is on; its imports are paid for only then."""
         settings, table = self._settings, self._routing.table
         if not table.queued_channels and not (settings.forwards and table.targets):
             return None
-        from dimse_proxy.queueing.records import Lease
         from dimse_proxy.queues import Queues
 
-        identity = tunnel.identity
-        name = f"dimse-proxy {settings.nats_subject_channel} {identity.instance} queue"
+        name = f"dimse-proxy {settings.nats_subject_channel} {exchange.tunnel.identity.instance} queue"
         queues = Queues(
             settings,
             nats_options_of(
                 settings, self._material.nats, name=name, leaf=None if self._leaf is None else self._leaf.access
             ),
-            lease=Lease(instance=identity.instance, epoch=identity.epoch),
             exchange=exchange,
             requestor=requestor,
+            audit=None if audit is None else audit.observer,
+            is_watched=monitor is not None,
         )
         queues.serve(table)
+        if monitor is not None:
+            monitor.queues = queues
         return queues
 
     def _monitor(self, tunnel: Tunnel, instance: str, audit: "AuditTrail | None") -> "Monitor | None":
@@ -438,17 +439,6 @@ class Service:
                 while not is_done():
                     self._over.clear()
                     await self._over.wait()
-
-
-def raise_file_limit() -> None:
-    """Takes as many open files as the system lets this process have: the usual 1024 are fewer than the limits here."""
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def run(main: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -1,25 +1,27 @@
 """Metrics in Prometheus' text format: names, help and labels of what `counts` counted and of what the parts say now.
 
-The only module that knows prometheus-client, and it is imported with the HTTP listener. It reads; it counts nothing.
+It is imported with the HTTP listener, and prometheus-client with it. It reads; it counts nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from dimse_proxy.observability.audit.codes import EVENTS
-from dimse_proxy.observability.counts import Counts, Histogram
+from dimse_proxy.observability.counts import Counts
+from dimse_proxy.observability.families import PREFIX, counter_of, gauge_of, histogram_of
 from dimse_proxy.observability.health import Health, is_heard
+from dimse_proxy.observability.queue_exposition import queue_families
+from dimse_proxy.observability.queue_view import FlowView, no_flows
 from dimse_proxy.proxy.hooks import Side
 from dimse_proxy.tunnel.events import Peer, TunnelCounters
 
-PREFIX: Final = "dimse_proxy_"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _DISCARDED: Final = {
@@ -149,8 +151,12 @@ class Sources:
     """Labels of `dimse_proxy_build_info`."""
     clock: Callable[[], float]
     """Seconds, that of the tunnel."""
+    wall_clock: Callable[[], float]
+    """Seconds since 1970."""
     audit: AuditNumbers | None = None
     """None where no audit messages are made: then their metrics have no samples."""
+    flows: Callable[[], Sequence[FlowView]] = no_flows
+    """Of store and forward; without any their metrics have no samples."""
 
 
 class Exposition(Collector):
@@ -176,13 +182,14 @@ class Exposition(Collector):
         yield from self._tunnel()
         yield from self._nats()
         yield from self._audit()
+        yield from queue_families(self._sources.flows(), self._sources.wall_clock())
 
     def _process(self) -> Iterator[Metric]:
         build, health = self._sources.build, self._sources.health
         info = GaugeMetricFamily(f"{PREFIX}build_info", "What this process is; always 1.", labels=tuple(build))
         info.add_metric(tuple(build.values()), 1)
         yield info
-        yield _gauge("ready", "Whether an association would be carried now: 1 or 0.", not health.reasons)
+        yield gauge_of("ready", "Whether an association would be carried now: 1 or 0.", not health.reasons)
         target = GaugeMetricFamily(
             f"{PREFIX}target_reachable", "Whether the target could be had when it was asked last; absent before."
         )
@@ -199,44 +206,44 @@ class Exposition(Collector):
         for side in Side:
             gauge.add_metric((str(side),), active[side])
         yield gauge
-        yield _counter(
+        yield counter_of(
             "associations_requested",
             "Associations that were asked for.",
             ("side",),
             {(str(side),): counts.requested[side] for side in Side},
         )
-        yield _counter(
+        yield counter_of(
             "associations_established",
             "Associations that were answered with an A-ASSOCIATE-AC.",
             ("side",),
             {(str(side),): counts.established[side] for side in Side},
         )
-        yield _counter(
+        yield counter_of(
             "associations_refused",
             "Associations that were refused, by the A-ASSOCIATE-RJ and the proxy's own code.",
             ("side", "result", "source", "reason", "code"),
             counts.refused,
         )
-        yield _counter(
+        yield counter_of(
             "associations_ended",
             "Associations that are over, by what ended them; released is the good one.",
             ("side", "cause"),
             {(side, "released"): 0 for side in Side} | dict(counts.ended),
         )
-        yield _histogram(
+        yield histogram_of(
             "association_duration_seconds",
             "From the request to the end of an association.",
             ("side",),
             {(str(side),): histogram for side, histogram in counts.durations.items()},
         )
-        yield _histogram(
+        yield histogram_of(
             "association_establishment_seconds",
             "From the request to its acceptance. Side requestor: waiting for the target. Side acceptor: that, and the "
             "tunnel.",
             ("side",),
             {(str(side),): histogram for side, histogram in counts.establishments.items()},
         )
-        yield _counter(
+        yield counter_of(
             "connections_without_association",
             "Connections that never asked for an association.",
             ("kind",),
@@ -246,27 +253,27 @@ class Exposition(Collector):
     def _messages(self) -> Iterator[Metric]:
         counts = self._sources.counts
         labels = ("service", "direction")
-        yield _counter("requests", "DIMSE requests that passed as a whole.", labels, counts.requests)
-        yield _counter(
+        yield counter_of("requests", "DIMSE requests that passed as a whole.", labels, counts.requests)
+        yield counter_of(
             "responses",
             "DIMSE responses that passed as a whole, by class of their status.",
             (*labels, "status"),
             counts.responses,
         )
-        yield _counter("data_set_bytes", "Bytes of data sets that passed.", labels, counts.data_set_bytes)
-        yield _counter(
+        yield counter_of("data_set_bytes", "Bytes of data sets that passed.", labels, counts.data_set_bytes)
+        yield counter_of(
             "p_data_bytes",
             "Bytes of P-DATA-TF PDUs that passed, running associations included.",
             ("direction",),
             {(direction,): count for direction, count in counts.p_data_bytes().items()},
         )
-        yield _counter(
+        yield counter_of(
             "operations_refused",
             "Requests that DIMSE_ALLOWED_OPERATIONS_IN or _OUT does not allow.",
             labels,
             counts.operations_refused,
         )
-        yield _histogram(
+        yield histogram_of(
             "response_seconds",
             "From a request to its response. Waited for the end point: of this side's own network. Waited for the "
             "tunnel: for the other side, its end point included.",
@@ -283,26 +290,26 @@ class Exposition(Collector):
         for state in ("present", "silent", "going-away", "incompatible"):
             gauge.add_metric((state,), states[state])
         yield gauge
-        yield _gauge("tunnel_sessions", "Sessions that are not over.", len(tunnel.sessions()))
-        yield _gauge(
+        yield gauge_of("tunnel_sessions", "Sessions that are not over.", len(tunnel.sessions()))
+        yield gauge_of(
             "tunnel_in_flight_bytes", "Bytes sent and not acknowledged.", sum(peer.in_flight for peer in peers)
         )
         trips = [peer.round_trip for peer in peers if peer.round_trip is not None]
-        yield _gauge(
+        yield gauge_of(
             "tunnel_round_trip_seconds",
             "Shortest round trip to a peer, the longest of all peers; absent before there was data.",
             max(trips, default=None),
         )
         for name, text in _TUNNEL.items():
-            yield _counter(f"tunnel_{name}", text, (), {(): getattr(counters, name)})
-        yield _counter(
+            yield counter_of(f"tunnel_{name}", text, (), {(): getattr(counters, name)})
+        yield counter_of(
             "tunnel_discarded",
             "Messages that were received and not used.",
             ("reason",),
             {(reason,): getattr(counters, name) for name, reason in _DISCARDED.items()},
         )
-        yield _counter("tunnel_peers_appeared", "Peers that came, or came back.", (), {(): counts.peers_appeared})
-        yield _counter(
+        yield counter_of("tunnel_peers_appeared", "Peers that came, or came back.", (), {(): counts.peers_appeared})
+        yield counter_of(
             "tunnel_peers_lost",
             "Peers that fell silent or were lost.",
             ("code",),
@@ -311,23 +318,23 @@ class Exposition(Collector):
 
     def _nats(self) -> Iterator[Metric]:
         nats, counts = self._sources.nats, self._sources.counts
-        yield _gauge("nats_connected", "Whether NATS is connected: 1 or 0.", self._sources.tunnel.is_connected)
+        yield gauge_of("nats_connected", "Whether NATS is connected: 1 or 0.", self._sources.tunnel.is_connected)
         server = GaugeMetricFamily(
             f"{PREFIX}nats_server_info", "The server of NATS that is connected; always 1.", labels=("server",)
         )
         if nats.server:
             server.add_metric((nats.server,), 1)
         yield server
-        yield _gauge("nats_max_payload_bytes", "Longest message that the server takes.", nats.max_payload)
-        yield _gauge("nats_unsent_bytes", "Bytes published that have not left this process.", nats.unsent)
-        yield _gauge(
+        yield gauge_of("nats_max_payload_bytes", "Longest message that the server takes.", nats.max_payload)
+        yield gauge_of("nats_unsent_bytes", "Bytes published that have not left this process.", nats.unsent)
+        yield gauge_of(
             "nats_round_trip_seconds", "Of the last PING, behind what was published before it.", nats.round_trip
         )
-        yield _counter("nats_connections", "Connections that were made.", (), {(): counts.nats_connections})
+        yield counter_of("nats_connections", "Connections that were made.", (), {(): counts.nats_connections})
         reconnects = max(0, counts.nats_connections - 1)
-        yield _counter("nats_reconnects", "Connections that were made after the first one.", (), {(): reconnects})
-        yield _counter("nats_disconnections", "Connections that were lost.", (), {(): counts.nats_disconnections})
-        yield _counter(
+        yield counter_of("nats_reconnects", "Connections that were made after the first one.", (), {(): reconnects})
+        yield counter_of("nats_disconnections", "Connections that were lost.", (), {(): counts.nats_disconnections})
+        yield counter_of(
             "nats_errors",
             "Troubles with NATS; fatal ones stay until somebody changes a secret or a permission.",
             ("fatal",),
@@ -337,19 +344,19 @@ class Exposition(Collector):
     def _audit(self) -> Iterator[Metric]:
         audit = self._sources.audit
         deliveries = () if audit is None else audit.deliveries
-        yield _counter(
+        yield counter_of(
             "audit_messages",
             "Audit messages that were made.",
             ("event",),
             {} if audit is None else {(event.word,): audit.made.get(event.word, 0) for event in EVENTS},
         )
-        yield _counter(
+        yield counter_of(
             "audit_sent",
             "Audit messages that their target took.",
             ("target",),
             {(delivery.name,): delivery.sent for delivery in deliveries},
         )
-        yield _counter(
+        yield counter_of(
             "audit_dropped",
             "Audit messages that are lost, because more wait than there is room for, or no datagram takes them.",
             ("target", "reason"),
@@ -369,7 +376,7 @@ class Exposition(Collector):
             for delivery, value in zip(deliveries, values, strict=True):
                 gauge.add_metric((delivery.name,), value)
             yield gauge
-        yield _counter(
+        yield counter_of(
             "audit_contents_unread",
             "Data sets whose patient and study could not be read for the audit.",
             (),
@@ -383,24 +390,3 @@ def _state_of(peer: Peer, now: float) -> str:
     if peer.going_away:
         return "going-away"
     return "present" if peer.compatible else "incompatible"
-
-
-def _gauge(name: str, text: str, value: float | None) -> GaugeMetricFamily:
-    gauge = GaugeMetricFamily(PREFIX + name, text)
-    if value is not None:
-        gauge.add_metric((), value)
-    return gauge
-
-
-def _counter(name: str, text: str, labels: Iterable[str], values: Mapping[Any, int]) -> CounterMetricFamily:
-    counter = CounterMetricFamily(PREFIX + name, text, labels=tuple(labels))
-    for key, value in values.items():
-        counter.add_metric(tuple(map(str, key)), value)
-    return counter
-
-
-def _histogram(name: str, text: str, labels: Iterable[str], values: Mapping[Any, Histogram]) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(PREFIX + name, text, labels=tuple(labels))
-    for key, histogram in values.items():
-        family.add_metric(key, buckets=histogram.cumulative(), sum_value=histogram.sum)
-    return family

@@ -1,4 +1,4 @@
-"""Whether this process is ready for associations, and if not, why: listening, NATS connected, a peer there.
+"""Whether this process is ready for associations, and if not, why: listening, NATS connected, a peer or a queue there.
 
 It asks when it is asked; it remembers only what NATS said last. Being alive is for `http` to say, by answering.
 """
@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from dimse_proxy.observability.counts import OUT
 from dimse_proxy.observability.listener import Listener
+from dimse_proxy.observability.queue_view import ALARM, FlowView, no_flows
 from dimse_proxy.proxy.hooks import AssociationRecord, Refusal, Side
 from dimse_proxy.proxy.refusals import RefusalCode, tunnel_cause
-from dimse_proxy.proxy.routes import Routes
+from dimse_proxy.proxy.routes import STORE_AND_FORWARD, Routes
 from dimse_proxy.tunnel.events import Peer
 from dimse_proxy.upper_layer.pdu import AssociateAccept, AssociateRequest, ContextResult
 
@@ -40,6 +42,7 @@ class Health(Listener):
         routes: Callable[[], Routes],
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        flows: Callable[[], Sequence[FlowView]] = no_flows,
     ) -> None:
         """Begin before the listener is open.
 
@@ -48,6 +51,7 @@ class Health(Listener):
             routes: the table in use: which channels are to be there, and which targets there are.
             clock: seconds, that of the tunnel.
             wall_clock: seconds since the epoch.
+            flows: of store and forward.
         """
         self.is_listening = False
         self.is_stopping = False
@@ -59,6 +63,7 @@ class Health(Listener):
         self._tunnel: Final = tunnel
         self._routes: Final = routes
         self._clock: Final = clock
+        self._flows: Final = flows
         self._refused_peers: Final[dict[str, str]] = {}
         self._targets: Final[dict[str, str | None]] = {}
 
@@ -72,9 +77,39 @@ class Health(Listener):
             reasons["stopping"] = "this proxy is shutting down and refuses new associations"
         if not self._tunnel.is_connected:
             reasons["nats"] = f"NATS: {self.nats_trouble}; not connected since {_moment(self._nats_since)}"
-        elif trouble := self.peer_trouble():
+            return reasons
+        channels = self._routes().queued_channels
+        queued = [flow for flow in self._flows() if flow.direction == OUT and flow.channel in channels]
+        usable = [flow for flow in queued if not flow.trouble]
+        if queued and not usable and self._is_everything_queued():
+            reasons["queue"] = "; ".join(map(queue_trouble, queued))
+        elif (trouble := self.peer_trouble()) and not any(not flow.needs_target for flow in usable):
             reasons["peer"] = trouble
         return reasons
+
+    @property
+    def degraded(self) -> Mapping[str, str]:
+        """Return what is wrong though associations are carried, a word and a sentence each."""
+        if not self._tunnel.is_connected:
+            return {}
+        reasons, flows = self.reasons, self._flows()
+        found = {}
+        if flows and "peer" not in reasons and (troubles := self.peer_troubles()):
+            found["peer"] = "; ".join(troubles)
+        for flow in flows:
+            if flow.trouble and not ("queue" in reasons and flow.direction == OUT):
+                found[f"queue-{flow.direction}-{flow.channel}"] = queue_trouble(flow)
+            for target in flow.targets:
+                if target.state == ALARM:
+                    found[f"target-{target.called}"] = (
+                        f"nothing is delivered to {target.called} before somebody changes something: {target.text}"
+                    )
+        return found
+
+    def _is_everything_queued(self) -> bool:
+        """No association that may be relayed is accepted here, as far as the routes tell."""
+        routes = self._routes()
+        return not routes.move_aliases and all(local.delivery == STORE_AND_FORWARD for local in routes.local_aes)
 
     def peer_trouble(self) -> str | None:
         """Why no peer can be asked for an association; None if one can, on whatever channel."""
@@ -171,6 +206,12 @@ class Health(Listener):
     def peer_refused(self, channel: str, instance: str, code: str) -> None:
         """Kept for the sentence that says why nobody can be asked."""
         self._refused_peers[channel] = tunnel_cause(code, channel, "")
+
+
+def queue_trouble(flow: FlowView) -> str:
+    """Say why a flow cannot be used, and what that means."""
+    verb = "be queued" if flow.direction == OUT else "be delivered"
+    return f"objects {flow.name} cannot {verb}: {flow.trouble}"
 
 
 def _moment(seconds: float) -> str:

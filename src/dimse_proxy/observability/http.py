@@ -93,6 +93,7 @@ class HttpServer:
         get("/api/v1/throughput", self._throughput)
         get("/api/v1/routes", self._routes)
         get("/api/v1/settings", self._settings)
+        get("/api/v1/queues", self._queues)
         get("/api/v1/events", self._events)
         post("/api/v1/associations/{number}/abort", self._abort)
         post("/api/v1/target/echo", self._echo)
@@ -146,6 +147,9 @@ class HttpServer:
 
     async def _settings(self, _request: web.Request) -> web.Response:
         return _json({"settings": self._snapshot.settings()})
+
+    async def _queues(self, _request: web.Request) -> web.Response:
+        return _json({"queues": self._snapshot.queues()})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """The pieces of the page, each when it has changed (server-sent events)."""

@@ -19,6 +19,7 @@ from dimse_proxy.observability.exposition import AuditNumbers, Exposition, NatsN
 from dimse_proxy.observability.health import Health
 from dimse_proxy.observability.http import Actions, HttpServer
 from dimse_proxy.observability.listener import Listener
+from dimse_proxy.observability.queue_view import FlowView, QueuesView
 from dimse_proxy.observability.snapshot import Identity, Snapshot
 from dimse_proxy.observability.state import LiveState
 from dimse_proxy.proxy.hooks import AssociationRecord
@@ -58,7 +59,9 @@ class Monitor:
         self._audit: Final = audit
         self._loop: Final = loop
         self._counts: Final = Counts()
-        self.health: Final = Health(tunnel, routes, loop.time, time.time)
+        self.queues: QueuesView | None = None
+        """Store and forward, once it is there, where it is on."""
+        self.health: Final = Health(tunnel, routes, loop.time, time.time, self._flows)
         self._state: Final = LiveState(self._counts.p_data_bytes, loop.time, time.time)
         self.listeners: Final[Sequence[Listener]] = (self._counts, self.health, self._state)
         self._identity = Identity(
@@ -108,6 +111,8 @@ class Monitor:
                 build=build,
                 audit=self._audit,
                 clock=self._loop.time,
+                wall_clock=time.time,
+                flows=self._flows,
             )
         )
         snapshot = Snapshot(
@@ -120,6 +125,7 @@ class Monitor:
             totals=self._totals,
             clock=self._loop.time,
             wall_clock=time.time,
+            flows=self._flows,
         )
         server = HttpServer(snapshot, exposition, self._actions(abort, test_target))
         try:
@@ -170,6 +176,9 @@ class Monitor:
             return all(is_good for is_good, _ in said), " ".join(sentence for _, sentence in said)
 
         return Actions(token=token.get_secret_value(), abort=abort_number, test_target=test)
+
+    def _flows(self) -> Sequence[FlowView]:
+        return () if self.queues is None else self.queues.flows()
 
     def _totals(self) -> Mapping[str, int]:
         counts = self._counts

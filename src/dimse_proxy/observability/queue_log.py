@@ -74,14 +74,14 @@ class QueueLog:
             seconds=round(pause, 1),
         )
 
-    def object_dead(self, channel: str, key: AssociationKey, number: int, letter: DeadLetter) -> None:
+    def object_dead(self, channel: str, key: AssociationKey, record: QueuedObject, letter: DeadLetter) -> None:
         """See `QueueObserver`."""
         self._flooded(
             "dead",
             "object given up: it stays in the queue as a dead letter",
             channel=channel,
             session=_short(key),
-            number=number,
+            number=record.number,
             reason=letter.reason,
             cause=letter.text,
         )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from dimse_proxy.observability.exposition import NatsNumbers, TunnelNumbers
 from dimse_proxy.observability.health import Health, is_heard, is_usable
+from dimse_proxy.observability.queue_view import FlowView, TargetView, no_flows
 from dimse_proxy.observability.state import BIN_SECONDS, Ended, Live, LiveState, bytes_out_and_in
 from dimse_proxy.proxy.hooks import AssociationRecord, Side
 from dimse_proxy.proxy.routes import ANY, Routes
@@ -48,6 +49,7 @@ class Snapshot:
         totals: Callable[[], Mapping[str, int]],
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        flows: Callable[[], Sequence[FlowView]] = no_flows,
     ) -> None:
         """Ask nothing yet.
 
@@ -61,6 +63,7 @@ class Snapshot:
             totals: associations requested, established, refused and ended so far.
             clock: seconds, that of `AssociationRecord.started`.
             wall_clock: seconds since the epoch.
+            flows: of store and forward.
         """
         self.identity: Final = identity
         self.state: Final = state
@@ -71,6 +74,7 @@ class Snapshot:
         self._totals: Final = totals
         self._clock: Final = clock
         self._wall_clock: Final = wall_clock
+        self._flows: Final = flows
         self._started: Final = wall_clock()
 
     @property
@@ -79,9 +83,9 @@ class Snapshot:
         return ", ".join(self._routes().channels)
 
     def ready(self) -> Json:
-        """Return whether an association would be carried now, and why not."""
+        """Return whether an association would be carried now, and why not; and what is wrong all the same."""
         reasons = dict(self._health.reasons)
-        return {"ready": not reasons, "reasons": reasons}
+        return {"ready": not reasons, "reasons": reasons, "degraded": dict(self._health.degraded)}
 
     def status(self) -> Json:
         """Return the state of the parts."""
@@ -130,7 +134,12 @@ class Snapshot:
                 **self._totals(),
             },
             "rate": {"out": out, "in": into},
+            "queues": self.queues(),
         }
+
+    def queues(self) -> list[Json]:
+        """Return how the flows of store and forward are; empty where it is off."""
+        return [self._flow(flow) for flow in self._flows()]
 
     def live(self, most: int | None = None) -> list[Json]:
         """Return the live associations, the newest first; at most `most`."""
@@ -217,6 +226,37 @@ class Snapshot:
             "in_progress": self._in_progress(record),
         }
 
+    def _flow(self, flow: FlowView) -> Json:
+        depth, counts, now = flow.depth, flow.counts, self._wall_clock()
+        oldest = None if depth is None or depth.oldest is None else max(0.0, now - depth.oldest)
+        return {
+            "channel": flow.channel,
+            "direction": flow.direction,
+            "state": flow.state,
+            "usable": not flow.trouble,
+            "reason": flow.trouble or flow.said or None,
+            "waiting": None if depth is None else depth.waiting,
+            "bytes": None if depth is None else depth.bytes,
+            "limit": None if depth is None else depth.limit or None,
+            "oldest": oldest,
+            "dead": None if depth is None else depth.dead,
+            "unreadable": flow.unreadable,
+            "measured": None if depth is None else max(0.0, now - depth.at),
+            "rate": {"objects": flow.objects_rate, "bytes": flow.bytes_rate},
+            "since_start": {
+                "queued": counts.queued,
+                "refused": sum(counts.refused.values()),
+                "delivered": sum(counts.delivered.values()),
+                "warnings": counts.delivered[True],
+                "retried": counts.retried,
+                "given_up": sum(counts.dead.values()),
+            },
+            "last_trouble": None
+            if flow.last_trouble is None
+            else {"at": flow.last_trouble[0], "text": flow.last_trouble[1]},
+            "targets": [_queue_target(target) for target in flow.targets],
+        }
+
     def _in_progress(self, record: AssociationRecord) -> Json | None:
         """Return the oldest request without a final response, and who is waited for; None without one."""
         requests = record.in_progress()
@@ -243,6 +283,17 @@ class Snapshot:
             "cause": ended.cause,
             "code": ended.code,
         }
+
+
+def _queue_target(target: TargetView) -> Json:
+    return {
+        "called": target.called,
+        "state": target.state,
+        "objects": target.objects,
+        "given_up": target.dead,
+        "rests_for": target.rests_for,
+        "reason": target.text or None,
+    }
 
 
 def _there(channel: str, title: str | None) -> str:

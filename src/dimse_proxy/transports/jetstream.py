@@ -51,6 +51,8 @@ class StreamState:
     config: Mapping[str, Any]
     messages: int
     bytes: int
+    first: float | None
+    """When the first message that is there was stored, seconds since 1970; None if there is none."""
     now: float | None
     """The server's clock, seconds since 1970; None from servers that do not tell it (before 2.10)."""
 
@@ -192,6 +194,7 @@ class JetStream:
             config=answer.get("config", {}),
             messages=int(state.get("messages", 0)),
             bytes=int(state.get("bytes", 0)),
+            first=_seconds(state.get("first_ts")) if state.get("messages") else None,
             now=_seconds(answer.get("ts")),
         )
 

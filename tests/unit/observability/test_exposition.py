@@ -74,6 +74,7 @@ class AuditDouble:
 def exposed(stage: Stage, *, with_audit: bool = True) -> str:
     sources = Sources(
         clock=lambda: stage.now,
+        wall_clock=lambda: 1_700_000_000 + stage.now,
         counts=stage.counts,
         health=stage.health,
         tunnel=stage.tunnel,

@@ -1,6 +1,7 @@
 """What the log says of the queue: names of objects that tell of no patient, and no flood."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 import structlog
@@ -51,7 +52,7 @@ def test_every_event_has_its_line(lines: list[dict[str, object]]) -> None:
     log.object_delivered("B", KEY, RECORD, "0000H", False)
     log.object_delivered("B", KEY, RECORD, "B007H", True)
     log.object_put_off("B", KEY, 3, "A700H", 5.0)
-    log.object_dead("B", KEY, 3, LETTER)
+    log.object_dead("B", KEY, RECORD, LETTER)
     log.object_unreadable("B", KEY, 3, "no key")
     log.target_rests("B", "PACS", "refused", 5.0, False)
     log.target_rests("B", "PACS", "wrong title", 600.0, True)
@@ -70,5 +71,5 @@ def test_every_event_has_its_line(lines: list[dict[str, object]]) -> None:
 def test_a_thousand_objects_are_a_line(lines: list[dict[str, object]]) -> None:
     log = QueueLog()
     for number in range(1000):
-        log.object_dead("B", KEY, number, LETTER)
+        log.object_dead("B", KEY, replace(RECORD, number=number), LETTER)
     assert len(lines) == 1

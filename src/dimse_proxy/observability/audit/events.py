@@ -158,6 +158,8 @@ class Events:
         *,
         failure: str | None,
         when: datetime,
+        note: str = "",
+        outcome: Outcome = Outcome.MINOR_FAILURE,
     ) -> AuditMessage:
         """DICOM Instances Transferred (A.5.3.7).
 
@@ -167,12 +169,14 @@ class Events:
             studies: study -> SOP class UID -> number of instances.
             failure: why they were not stored; None: they were.
             when: the last of them had its answer.
+            note: what else is to be said.
+            outcome: of a failure.
         """
         return AuditMessage(
             event=codes.INSTANCES_TRANSFERRED,
             action=Action.READ,
-            outcome=Outcome.SUCCESS if failure is None else Outcome.MINOR_FAILURE,
-            description=failure,
+            outcome=Outcome.SUCCESS if failure is None else outcome,
+            description="; ".join(filter(None, (failure, note))) or None,
             when=when,
             participants=self._participants(exchange),
             source=self._source,

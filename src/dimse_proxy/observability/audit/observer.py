@@ -13,6 +13,7 @@ from dimse_proxy.dimse.data_set_head import StudyHead
 from dimse_proxy.dimse.tracking import MessageSeen
 from dimse_proxy.observability.audit import codes
 from dimse_proxy.observability.audit.codes import Code, Outcome
+from dimse_proxy.observability.audit.dead_letters import DeadLetterOffice, DeadLetters, Original
 from dimse_proxy.observability.audit.events import Alert, End, Events, Exchange
 from dimse_proxy.observability.audit.messages import AuditMessage
 from dimse_proxy.observability.audit.sieve import AlertSieve
@@ -41,7 +42,7 @@ class SealCounters(Protocol):
 class _Association:
     """What is kept of a running association, where contents are told."""
 
-    __slots__ = ("record", "sent_titles", "transfers")
+    __slots__ = ("note", "record", "sent_titles", "transfers")
 
     def __init__(self, record: AssociationRecord, request: AssociateRequest) -> None:
         self.record: Final = record
@@ -51,6 +52,8 @@ class _Association:
         )
         """Calling and called title of the request: on the requestor side as it was sent to the target."""
         self.transfers: Final = Transfers()
+        self.note = ""
+        """What is to be said beside its transfers."""
 
 
 class AuditObserver(Listener):
@@ -84,6 +87,9 @@ class AuditObserver(Listener):
         self._with_contents: Final = with_contents
         self._sieve: Final = AlertSieve(clock)
         self._associations: Final[dict[int, _Association]] = {}
+        self._annotated: Final[set[str]] = set()
+        """Sessions of associations that have a note."""
+        self._dead_letters: Final = DeadLetterOffice()
         self._is_attached = False
         self._spoilt = 0
         self.contents_unread = 0
@@ -96,6 +102,7 @@ class AuditObserver(Listener):
         for association in list(self._associations.values()):
             self._tell(association, association.transfers.rest())
         self._associations.clear()
+        self._tell_dead(self._dead_letters.rest())
         if self._is_attached:
             self._is_attached = False
             self._emit(self._events.detached())
@@ -106,6 +113,7 @@ class AuditObserver(Listener):
         now = self._clock()
         for association in self._associations.values():
             self._tell(association, association.transfers.over(now))
+        self._tell_dead(self._dead_letters.over(now))
         counters = tunnel.counters
         spoilt = counters.forged + counters.replayed
         if spoilt > self._spoilt:
@@ -113,9 +121,24 @@ class AuditObserver(Listener):
             if self._alert(codes.NODE_AUTHENTICATION, "sealed", self._nats_uri, text, subject_type=codes.URI):
                 self._spoilt = spoilt
 
+    def annotate(self, session: str, note: str) -> None:
+        """Something is to be said beside the transfers of a running association."""
+        if not self._with_contents or session in self._annotated:
+            return
+        for association in self._associations.values():
+            if association.record.session == session:
+                association.note = note
+                self._annotated.add(session)
+                return
+
+    def given_up(self, original: Original, study: str | None, sop_class: str, reason: str) -> None:
+        """An object that was taken into a queue will not be delivered."""
+        if self._with_contents:
+            self._dead_letters.add(original, study, sop_class, reason, now=self._clock(), when=self._wall_clock())
+
     def tls_failed(self, peer: str, cause: str) -> None:
         """There is no TLS with a DICOM peer."""
-        host = _host_of(peer)
+        host = host_of(peer)
         text = f"no TLS with {peer}: {cause}"
         self._alert(codes.NODE_AUTHENTICATION, "tls", host, text, performer=End(titles=(), host=host))
 
@@ -131,7 +154,7 @@ class AuditObserver(Listener):
         self._associations.pop(id(record), None)
         if refusal.code not in _STRANGERS:
             return
-        host = _host_of(record.peer)
+        host = host_of(record.peer)
         text = f"association of {record.calling} at {record.peer} with {record.called} refused: {refusal.cause}"
         performer = End(titles=(record.calling,), host=host)
         self._alert(codes.NODE_AUTHENTICATION, refusal.code, host or record.calling, text, performer=performer)
@@ -176,6 +199,7 @@ class AuditObserver(Listener):
         association = self._associations.pop(id(record), None)
         if association is not None:
             self._tell(association, association.transfers.rest())
+            self._annotated.discard(record.session)
 
     # `proxy.exchange.PeerObserver`
 
@@ -262,7 +286,29 @@ class AuditObserver(Listener):
                     transfer.key.patient,
                     transfer.studies,
                     failure=transfer.failure,
+                    note=association.note,
                     when=transfer.when,
+                )
+            )
+
+    def _tell_dead(self, letters: Sequence[DeadLetters]) -> None:
+        for letter in letters:
+            original = letter.original
+            exchange = Exchange(
+                source=End(titles=(original.calling,), host=original.host or None),
+                destination=End(titles=(original.called,)),
+                is_source_requestor=True,
+            )
+            self._emit(
+                self._events.transferred(
+                    exchange,
+                    None,
+                    letter.studies,
+                    failure=letter.reasons,
+                    note=f"given up, kept as dead letters in the queue of channel {original.channel}, "
+                    f"association {original.session}",
+                    outcome=Outcome.SERIOUS_FAILURE,
+                    when=letter.when,
                 )
             )
 
@@ -299,13 +345,13 @@ class AuditObserver(Listener):
         """The association's requestor and its acceptor, as far as they are known on this side."""
         calling, called = sent_titles or (record.calling, record.called)
         if record.side is Side.ACCEPTOR:
-            return End(titles=(record.calling,), host=_host_of(record.peer)), End(titles=(record.called,))
+            return End(titles=(record.calling,), host=host_of(record.peer)), End(titles=(record.called,))
         return (
-            End(titles=(record.calling, calling), host=_host_of(record.peer)),
+            End(titles=(record.calling, calling), host=host_of(record.peer)),
             End(titles=(called, record.called), host=record.target_host or None),
         )
 
 
-def _host_of(peer: str) -> str:
-    """The address of `host:port` or `[host]:port`."""
+def host_of(peer: str) -> str:
+    """Return the address of `host:port` or `[host]:port`."""
     return peer.rpartition(":")[0].strip("[]")

@@ -188,7 +188,7 @@ class Transfers:
         """One message for what was stored and one for what was not (A.5.2, EventOutcomeIndicator)."""
         for counted, failure in ((transfer.stored, None), (transfer.failed, ", ".join(transfer.failures))):
             if counted:
-                self._over.append(Transfer(key=key, studies=_by_study(counted), failure=failure, when=transfer.when))
+                self._over.append(Transfer(key=key, studies=by_study(counted), failure=failure, when=transfer.when))
         transfer.stored.clear()
         transfer.failed.clear()
         transfer.failures.clear()
@@ -199,7 +199,8 @@ class Transfers:
         return over
 
 
-def _by_study(counted: Counter[tuple[str | None, str]]) -> dict[str | None, dict[str, int]]:
+def by_study(counted: Counter[tuple[str | None, str]]) -> dict[str | None, dict[str, int]]:
+    """Return study -> SOP class -> number of instances."""
     return dict(_grouped(counted))
 
 

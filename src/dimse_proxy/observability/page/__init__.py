@@ -5,7 +5,7 @@ Everything is rendered here, escaped, also what the script puts in later: the pa
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
@@ -13,6 +13,7 @@ from string import Template
 from typing import Any, Final
 
 from dimse_proxy.observability.page.graph import throughput_graph
+from dimse_proxy.observability.page.queues import queues_rows, queues_section
 from dimse_proxy.observability.page.words import in_bytes, in_seconds, in_time, under_way, where_to
 from dimse_proxy.observability.snapshot import Json, Snapshot
 
@@ -60,6 +61,7 @@ class Page:
             version=escape(identity.version),
             instance=escape(identity.instance),
             operate=_OPERATE if identity.can_act else "",
+            queues_section=queues_section(self._snapshot.queues()),
             act_head='<th scope="col" class="script"><span class="act">Action</span></th>' if identity.can_act else "",
             routes="".join(_row(route["from"], route["called"], route["to"]) for route in self._snapshot.routes()),
             settings="".join(
@@ -83,6 +85,7 @@ class Page:
             or '<tr><td colspan="9" class="empty">None at the moment.</td></tr>',
             "live-note": f"The {len(live)} newest of {active} are shown; the API has all." if left_out else "",
             "ended": self._ended_piece(),
+            **({"queues": queues_rows(status["queues"])} if status["queues"] else {}),
         }
 
     def _ended_piece(self) -> str:
@@ -114,11 +117,17 @@ def _badge(text: str, kind: str) -> str:
 
 
 def _alert(status: Json) -> str:
-    reasons = list(status["reasons"].values())
-    if not reasons:
+    reasons, degraded = list(status["reasons"].values()), list(status["degraded"].values())
+    return _told("alert", "No association can be carried now.", reasons) + _told(
+        "alert degraded", "Not everything works.", degraded
+    )
+
+
+def _told(kind: str, title: str, sentences: Sequence[str]) -> str:
+    if not sentences:
         return ""
-    items = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
-    return f'<section class="alert"><b>No association can be carried now.</b><ul>{items}</ul></section>'
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f'<section class="{kind}"><b>{title}</b><ul>{items}</ul></section>'
 
 
 def _card(title: str, badge: str, values: Mapping[str, str], reason: str | None = None) -> str:

@@ -7,6 +7,16 @@ from typing import Any, Final
 NOTABLE_WAIT: Final = 2.0
 """Seconds of waiting for a response that are worth a word."""
 
+STILL: Final = 0.005
+"""Objects a second below which a queue does not move: about a minute since the last one."""
+
+_QUEUE_STATES: Final = {
+    "unusable": "cannot be used",
+    "alarm": "needs somebody",
+    "resting": "target rests",
+    "empty": "empty",
+    "unknown": "not looked at yet",
+}
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -54,6 +64,21 @@ def under_way(live: Mapping[str, Any]) -> str:
     end_point = live["calling"] if live["side"] == "acceptor" else live["target"]
     who = end_point if request["waits_for"] == "end point" else "the other side"
     return f"no answer to {request['service']} {request['message_id']} from {who} for {in_seconds(request['seconds'])}"
+
+
+def queue_name(queue: Mapping[str, Any]) -> str:
+    """Return which queue of the API it is: `to channel B`, `from channel A`."""
+    return f"{'to' if queue['direction'] == 'out' else 'from'} channel {queue['channel']}"
+
+
+def queue_state(queue: Mapping[str, Any]) -> str:
+    """Return the state of a queue of the API in a few words."""
+    return _QUEUE_STATES[queue["state"]] if queue["state"] != "waiting" else _moves(queue)
+
+
+def _moves(queue: Mapping[str, Any]) -> str:
+    is_moving = queue["direction"] == "out" or queue["rate"]["objects"] >= STILL
+    return "flows" if is_moving else "waiting"
 
 
 def in_time(moment: datetime) -> str:

@@ -463,7 +463,7 @@ class AssociationDelivery:
         )
         subject = queue.flow.of_object(Kind.DEAD, self._key, number)
         await queue.insist(subject, encode_dead_letter(letter), RESULT_TIMEOUT)
-        queue.observer.object_dead(queue.channel, self._key, number, letter)
+        queue.observer.object_dead(queue.channel, self._key, record, letter)
 
     def _cannot_read(self, number: int, error: RecordError) -> None:
         """Leave an object where it is; whoever has the right key will find it."""

@@ -129,6 +129,11 @@ class Queue:
             return "this proxy is not connected to NATS"
         return self._trouble
 
+    @property
+    def said(self) -> str:
+        """What the observer was told last that is wrong, also where the flow can be used; empty if nothing is."""
+        return self._told or ""
+
     def object_trouble(self) -> str:
         """Return why no object can be stored now; empty if it can, as far as is known."""
         if trouble := self.trouble():
