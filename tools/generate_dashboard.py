@@ -139,6 +139,38 @@ GRAPHS: Final = (
         [(f"increase(dimse_proxy_nats_reconnects_total{{{WHO}}}[15m])", "{{instance}}")],
     ),
     (
+        "Queues: objects waiting, and dead letters",
+        "short",
+        [
+            (f"dimse_proxy_queue_waiting{{{WHO}}}", "{{instance}} {{direction}} {{channel}} waiting"),
+            (f"dimse_proxy_queue_dead{{{WHO}}}", "{{instance}} {{direction}} {{channel}} dead"),
+        ],
+    ),
+    (
+        "Queues: age of the oldest object",
+        "s",
+        [(f"dimse_proxy_queue_oldest_seconds{{{WHO}}}", "{{instance}} {{direction}} {{channel}}")],
+    ),
+    (
+        "Queues: objects queued, delivered, retried, refused, given up, a second",
+        "short",
+        [
+            (f"sum by (channel) (rate(dimse_proxy_queue_queued_total{{{WHO}}}[5m]))", "to {{channel}} queued"),
+            (f"sum by (channel) (rate(dimse_proxy_queue_refused_total{{{WHO}}}[5m]))", "to {{channel}} refused"),
+            (f"sum by (channel) (rate(dimse_proxy_queue_delivered_total{{{WHO}}}[5m]))", "from {{channel}} delivered"),
+            (f"sum by (channel) (rate(dimse_proxy_queue_retried_total{{{WHO}}}[5m]))", "from {{channel}} retried"),
+            (f"sum by (channel) (rate(dimse_proxy_queue_given_up_total{{{WHO}}}[5m]))", "from {{channel}} given up"),
+        ],
+    ),
+    (
+        "Queues: bytes, and the limit",
+        "bytes",
+        [
+            (f"dimse_proxy_queue_bytes{{{WHO}}}", "{{instance}} {{direction}} {{channel}}"),
+            (f"dimse_proxy_queue_limit_bytes{{{WHO}}}", "{{instance}} {{direction}} {{channel}} limit"),
+        ],
+    ),
+    (
         "Process",
         "bytes",
         [(f'process_resident_memory_bytes{{{WHO}, job="dimse-proxy"}}', "{{instance}} memory")],

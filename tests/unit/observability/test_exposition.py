@@ -10,6 +10,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from dimse_proxy.observability.exposition import Exposition, Sources
+from dimse_proxy.observability.queue_view import FlowCounts
 from dimse_proxy.proxy.hooks import EndCause, Side
 from tests.unit.observability.watching import (
     ACCEPT,
@@ -18,11 +19,14 @@ from tests.unit.observability.watching import (
     STORE_RSP,
     TARGET,
     Stage,
+    depth,
     ending,
+    flow,
     message,
     peer,
     record,
     refusal,
+    target,
 )
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
@@ -50,6 +54,22 @@ def busy() -> Stage:
     ]
     counts.peer_lost("B", "b3", "silent")
     counts.nats_connected("nats", 1)
+    sent, brought = FlowCounts(queued=4, queued_bytes=400), FlowCounts(delivered_bytes=300, retried=2, swept=1)
+    sent.refused[0xA700] += 1
+    brought.delivered[True] += 3
+    brought.dead["age"] += 1
+    stage.flows = [
+        flow("out", counts=sent, trouble="JetStream is not enabled"),
+        flow(
+            "in",
+            counts=brought,
+            depth=depth(dead=1),
+            unreadable=2,
+            targets=[target(), target("P2", rests_for=3.0), target("P3", rests_for=0.0, is_alarm=True)],
+        ),
+        flow("out", channel="C", depth=depth(waiting=0, oldest=None, limit=0)),
+        flow("in", channel="C", depth=None),
+    ]
     return stage
 
 
@@ -80,6 +100,7 @@ def exposed(stage: Stage, *, with_audit: bool = True) -> str:
         tunnel=stage.tunnel,
         nats=stage.nats,
         build={"version": "0.1.0", "channel": "A"},
+        flows=lambda: stage.flows,
         audit=AuditDouble() if with_audit else None,
     )
     return Exposition(sources).text().decode()
@@ -130,8 +151,37 @@ def test_values_are_those_that_were_counted() -> None:
         'dimse_proxy_audit_reachable{target="tls://log:6514"} 0.0',
         'dimse_proxy_audit_reachable{target="/audit.json"} 1.0',
         "dimse_proxy_audit_contents_unread_total 5.0",
+        'dimse_proxy_queue_usable{channel="B",direction="out"} 0.0',
+        'dimse_proxy_queue_usable{channel="B",direction="in"} 1.0',
+        'dimse_proxy_queue_waiting{channel="B",direction="in"} 3.0',
+        'dimse_proxy_queue_dead{channel="B",direction="in"} 1.0',
+        'dimse_proxy_queue_bytes{channel="B",direction="in"} 3e+06',
+        'dimse_proxy_queue_limit_bytes{channel="B",direction="in"} 1e+07',
+        'dimse_proxy_queue_oldest_seconds{channel="B",direction="in"} 60.0',
+        'dimse_proxy_queue_oldest_seconds{channel="C",direction="out"} 0.0',
+        'dimse_proxy_queue_queued_total{channel="B"} 4.0',
+        'dimse_proxy_queue_queued_bytes_total{channel="B"} 400.0',
+        'dimse_proxy_queue_refused_total{channel="B",status="A700"} 1.0',
+        'dimse_proxy_queue_refused_total{channel="C",status="A700"} 0.0',
+        'dimse_proxy_queue_delivered_total{channel="B",warning="true"} 3.0',
+        'dimse_proxy_queue_delivered_total{channel="B",warning="false"} 0.0',
+        'dimse_proxy_queue_retried_total{channel="B"} 2.0',
+        'dimse_proxy_queue_given_up_total{channel="B",reason="age"} 1.0',
+        'dimse_proxy_queue_given_up_total{channel="B",reason="tries"} 0.0',
+        'dimse_proxy_queue_swept_total{channel="B"} 1.0',
+        'dimse_proxy_queue_unreadable{channel="B"} 2.0',
+        'dimse_proxy_queue_targets_resting{channel="B"} 2.0',
+        'dimse_proxy_queue_targets_alarmed{channel="B"} 1.0',
     ):
         assert f"\n{line}\n" in text, line
+
+
+def test_what_is_not_known_of_a_queue_has_no_value() -> None:
+    text = exposed(busy())
+    assert 'dimse_proxy_queue_waiting{channel="B",direction="out"}' not in text, "it cannot be used now"
+    assert 'dimse_proxy_queue_waiting{channel="C",direction="in"}' not in text, "nobody has looked"
+    assert 'dimse_proxy_queue_limit_bytes{channel="C",direction="out"}' not in text, "it has none"
+    assert "\ndimse_proxy_queue_" not in exposed(Stage())
 
 
 def test_without_nats_or_news_there_are_no_invented_values() -> None:

@@ -7,8 +7,10 @@ from dimse_proxy.dimse.status import StatusClass, status_class
 from dimse_proxy.dimse.tracking import MessageSeen
 from dimse_proxy.observability.counts import Counts
 from dimse_proxy.observability.health import Health
+from dimse_proxy.observability.queue_view import FlowCounts, FlowView, TargetView
 from dimse_proxy.observability.snapshot import Identity, Snapshot
 from dimse_proxy.observability.state import LiveState
+from dimse_proxy.proxy.depth import Depth
 from dimse_proxy.proxy.hooks import AssociationRecord, EndCause, Ending, Refusal, Side
 from dimse_proxy.proxy.routes import ANY, LocalAe, MoveAlias, Routes, Target
 from dimse_proxy.transports.streams import Address
@@ -101,6 +103,41 @@ def peer(**values: object) -> Peer:
     return Peer(**(known | values))  # type: ignore[arg-type]
 
 
+def depth(**values: object) -> Depth:
+    known: dict[str, object] = {
+        "waiting": 3,
+        "dead": 0,
+        "bytes": 3_000_000,
+        "limit": 10_000_000,
+        "oldest": 1_700_000_040.0,
+        "at": 1_700_000_099.0,
+    }
+    return Depth(**(known | values))  # type: ignore[arg-type]
+
+
+def flow(direction: str = "out", **values: object) -> FlowView:
+    known: dict[str, object] = {
+        "channel": "B",
+        "direction": direction,
+        "trouble": "",
+        "said": "",
+        "needs_target": False,
+        "depth": depth(),
+        "unreadable": 0,
+        "counts": FlowCounts(),
+        "objects_rate": 2.0,
+        "bytes_rate": 2_000_000.0,
+        "last_trouble": None,
+        "targets": [],
+    }
+    return FlowView(**(known | values))  # type: ignore[arg-type]
+
+
+def target(called: str = "ARCHIVE", **values: object) -> TargetView:
+    known: dict[str, object] = {"objects": 5, "dead": 0, "rests_for": None, "is_alarm": False, "text": ""}
+    return TargetView(called=called, **(known | values))  # type: ignore[arg-type]
+
+
 @dataclass
 class TunnelDouble:
     counters: TunnelCounters = field(default_factory=TunnelCounters)
@@ -131,10 +168,13 @@ class Stage:
     nats: NatsDouble = field(default_factory=NatsDouble)
     can_act: bool = False
     routes: Routes = field(default_factory=routes)
+    flows: list[FlowView] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.counts = Counts()
-        self.health = Health(self.tunnel, lambda: self.routes, lambda: self.now, lambda: 1_700_000_000 + self.now)
+        self.health = Health(
+            self.tunnel, lambda: self.routes, lambda: self.now, lambda: 1_700_000_000 + self.now, lambda: self.flows
+        )
         self.health.is_listening = True
         self.health.nats_connected("nats://nats:4222", 1 << 20)
         self.state = LiveState(self.counts.p_data_bytes, lambda: self.now, lambda: 1_700_000_000 + self.now)
@@ -157,6 +197,7 @@ class Stage:
             totals=lambda: {"requested": 0, "established": 0, "refused": 0, "released": 0, "aborted": 0},
             clock=lambda: self.now,
             wall_clock=lambda: 1_700_000_000 + self.now,
+            flows=lambda: self.flows,
         )
 
     def ask(self, **values: object) -> AssociationRecord:

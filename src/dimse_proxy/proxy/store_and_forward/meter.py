@@ -16,7 +16,7 @@ from dimse_proxy.queueing.subjects import Kind
 from dimse_proxy.transports.jetstream import StreamState
 from dimse_proxy.transports.jetstream_link import JetStreamError
 
-REFRESH: Final = 5.0
+REFRESH: Final = 2.0
 """Seconds between two counts."""
 LONGEST_REFRESH: Final = 60.0
 _SHARE: Final = 100.0
