@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dimse_proxy.cli.diagnosis import far, nats, near
+from dimse_proxy.cli.diagnosis import far, nats, near, queue
 from dimse_proxy.cli.diagnosis.findings import Finding, Report, Severity
 from dimse_proxy.config.settings import ReviewedSettings
 from dimse_proxy.endpoints import EndPoints
@@ -74,6 +74,7 @@ def _look(report: Report, reviewed: ReviewedSettings) -> None:
             for number, asked in enumerate(far.asked_for(routes), start=2):
                 tunnel = tunnel_of(settings, routes, instance=f"{instance}-{number}", accepts=False)
                 await far.check_far_side(report, settings, options, tunnel, asked)
+            await queue.check_queues(report, settings, options, routes)
         else:
             report.skipped.append("the other side's proxy and its target: NATS is in the way")
         end_points = EndPoints(settings, material.tls, tcp_options_of(settings))

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from dimse_proxy.config.settings import load_settings
 from dimse_proxy.errors import ConfigError
-from dimse_proxy.observability.page.words import in_bytes, in_seconds, under_way, where_to
+from dimse_proxy.observability.page.words import in_bytes, in_seconds, queue_name, queue_state, under_way, where_to
 
 INTERVAL: Final = 1.0
 PATIENCE: Final = 3.0
@@ -85,6 +85,8 @@ def _view(base: str, height: int) -> RenderableType:
     return Group(
         _head(status),
         *(Text(f"  {reason}", style="red") for reason in status["reasons"].values()),
+        *(Text(f"  {sentence}", style="yellow") for sentence in status.get("degraded", {}).values()),
+        *(_queue(queue) for queue in status.get("queues", ())),
         Text(),
         _graph(throughput),
         Text(),
@@ -112,6 +114,23 @@ def _head(status: Any) -> RenderableType:
         f"\nassociations {numbers['active']}, asked for {numbers['requested']}, refused {numbers['refused']}, "
         f"aborted {numbers['aborted']}   out {in_bytes(status['rate']['out'])}/s   "
         f"in {in_bytes(status['rate']['in'])}/s",
+    )
+
+
+def _queue(queue: Any) -> RenderableType:
+    """One line of a queue, and why it does not flow."""
+    style = {"unusable": "red", "alarm": "red", "resting": "yellow"}.get(queue["state"], "green")
+    words = [] if queue["waiting"] is None else [f"{queue['waiting']} waiting", in_bytes(queue["bytes"])]
+    words += [] if queue["oldest"] is None else [f"oldest {in_seconds(queue['oldest'])}"]
+    words += [f"{queue['dead']} dead letters"] if queue["dead"] else []
+    words += [f"{queue['rate']['objects']:.1f}/s"]
+    why = [queue["reason"]] if queue["reason"] else []
+    why += [f"{target['called']}: {target['reason']}" for target in queue["targets"] if target["reason"]]
+    return Text.assemble(
+        f"queue {queue_name(queue)} ",
+        (queue_state(queue), style),
+        f"  {', '.join(words)}",
+        (f"  {'; '.join(why)}" if why else "", "dim"),
     )
 
 

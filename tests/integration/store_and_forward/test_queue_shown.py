@@ -1,5 +1,9 @@
 """What an operator sees of a queue as it fills, rests, drains and fails: metrics, API, readiness and page."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,7 @@ from pydicom.uid import CTImageStorage
 from tests.integration.observability.conftest import Http, summed
 from tests.integration.peers import dicom_files
 from tests.integration.peers.nats import NatsServer
+from tests.integration.peers.pair import Proxy
 from tests.integration.peers.pynetdicom_peers import Scp, association, offers, store_raw
 from tests.integration.peers.retrieval import Store
 from tests.integration.peers.waiting import free_port, wait_until
@@ -27,6 +32,15 @@ def queue_of(http: Http) -> dict[str, Any]:
     (queue,) = http.json("/api/v1/queues")["queues"]
     assert isinstance(queue, dict)
     return queue
+
+
+def doctor(proxy: Proxy) -> list[tuple[str, str]]:
+    """Severity and text of what is found about queues with a proxy's settings."""
+    command = [sys.executable, "-m", "dimse_proxy", "doctor", "--json"]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DIMSE_")}
+    done = subprocess.run(command, env=inherited | proxy.env, capture_output=True, text=True, timeout=60, check=False)
+    found = json.loads(done.stdout)["findings"]
+    return [(each["severity"], each["text"]) for each in found if each["check"] == "queue"]
 
 
 def waiting_and_dead(*listeners: Http) -> list[tuple[int, int]]:
@@ -63,6 +77,16 @@ def test_it_fills_rests_drains_and_keeps_a_dead_letter(
     assert "from channel A" in page
     assert "target rests" in page
 
+    done = subprocess.run(
+        [sys.executable, "-m", "dimse_proxy", "top", "--once", "--url", b.url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "queue from channel A target rests  3 waiting" in done.stdout, done.stdout
+    assert doctor(pair.b) == [("ok", "objects from channel A: the streams are right; 3 objects wait, 0 dead letters")]
+
     store = Store(statuses={files[1].sop_instance: 0xC000})
     with Scp(pair.target_b.port, offers(CTImageStorage), store.handlers()):
         wait_until(lambda: queue_of(b)["since_start"]["given_up"] == 1, seconds=30, what="the dead letter")
@@ -89,10 +113,11 @@ def test_a_queue_that_cannot_be_used(queue_pair: QueuePair, listeners: tuple[Htt
         code, _ = a.read("/readyz")
         # Everything that is accepted at A is for the queue; B relays and delivers, and says that the latter fails.
         assert (code, list(a.json("/readyz")["reasons"])) == (503, ["queue"])
-        wait_until(lambda: why in b.read("/readyz")[1], seconds=30, what="the same at the other side")
+        wait_until(lambda: not b.json("/readyz")["reasons"], seconds=20, what="the other side to be ready")
         ready = b.json("/readyz")
         assert (ready["ready"], list(ready["degraded"])) == (True, ["queue-in-A"])
         assert summed(a.metrics(), "queue_usable") == 0
         assert (queue_of(a)["state"], queue_of(b)["state"]) == ("unusable", "unusable")
         assert "cannot be used" in a.read("/")[1]
+        assert doctor(pair.a) == [("error", f"objects to channel B: {why}")]
         pair.stop()
