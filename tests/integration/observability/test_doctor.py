@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from tests.integration.observability import test_doctor_far, test_doctor_nats, test_doctor_near
+from tests.integration.observability import test_doctor_far, test_doctor_nats, test_doctor_near, test_doctor_queue
 from tests.integration.observability.doctor import ALL_WELL, DOCS, PLANTED, Site, examine
 from tests.integration.peers.pair import Proxy
 from tests.integration.peers.waiting import free_port
@@ -39,7 +39,7 @@ def test_it_runs_beside_a_running_proxy(site: Site, tmp_path: Path) -> None:
 
 
 def test_every_fault_of_the_table_is_planted() -> None:
-    assert all(module.__doc__ for module in (test_doctor_near, test_doctor_nats, test_doctor_far))
+    assert all(module.__doc__ for module in (test_doctor_near, test_doctor_nats, test_doctor_far, test_doctor_queue))
     table = DOCS.read_text().partition("| fault |")[2].partition("\n\n")[0]
     faults = re.findall(r"^\| ([^|-][^|]*?) \|", table, re.MULTILINE)
     assert len(faults) >= 15

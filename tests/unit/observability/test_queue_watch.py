@@ -71,6 +71,9 @@ def test_everything_that_happens_is_counted() -> None:
     both.object_delivered("B", KEY, RECORD, "B007H", True)
     both.object_put_off("B", KEY, 3, "A700H", 5.0)
     both.object_dead("B", KEY, RECORD, LETTER)
+    both.object_unreadable("B", KEY, 4, "no key")
+    both.target_rests("B", "ARCHIVE", "refused", 5.0, False)
+    both.target_back("B", "ARCHIVE")
     both.handed_over("B", KEY, "5e5510", "C-STORE-RQ of a C-MOVE")
     both.contexts_assumed("B", "ARCHIVE", 2, "away")
     both.swept("B", "chunks")
@@ -79,7 +82,8 @@ def test_everything_that_happens_is_counted() -> None:
     assert (out.handed_over, out.assumed, out.retried) == (2, 2, 0)
     assert (dict(brought.delivered), brought.delivered_bytes) == ({False: 2, True: 2}, 4000)
     assert (brought.retried, dict(brought.dead), brought.swept, brought.queued) == (2, {"status": 2}, 2, 0)
-    assert watching.brought.last_trouble == (1_700_000_100.0, "an object became a dead letter: status C000H")
+    assert watching.brought.last_trouble == (1_700_000_100.0, "ARCHIVE: refused")
+    assert (watching.brought.unreadable, watching.brought.targets[0].dead) == (1, 2)
     assert "MARKER" not in str(watching.watch.flows())
 
 
@@ -186,7 +190,7 @@ def test_the_page_shows_what_waits_and_why() -> None:
         'id="queue-out-B"',
         "to channel B",
         "1 queued, 0 refused",
-        "1 delivered, 1 of them with a warning, 1 retries, 1 given up",
+        "1 delivered, 1 of them with a warning, 1 tried again, 1 given up",
         "3.0 MB<small>of 10.0 MB</small>",
         "1 min 0 s",
         "needs somebody, tried again in 30.0 s",

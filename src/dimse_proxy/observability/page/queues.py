@@ -104,7 +104,7 @@ def _since_start(queue: Json) -> str:
         return f"{counts['queued']} queued, {counts['refused']} refused"
     words = [f"{counts['delivered']} delivered"]
     words += [f"{counts['warnings']} of them with a warning"] if counts["warnings"] else []
-    words += [f"{counts['retried']} retries"] if counts["retried"] else []
+    words += [f"{counts['retried']} tried again"] if counts["retried"] else []
     words += [f"{counts['given_up']} given up"] if counts["given_up"] else []
     return ", ".join(words)
 
