@@ -45,6 +45,8 @@ class Meter:
         self._may_read: Final = may_read
         self._oldest: float | None = None
         self._list_at = float("-inf")
+        self._counting = 0.0
+        """Seconds that the server took last."""
         self.depth: Depth | None = None
         """What was found last; None before the first time."""
 
@@ -65,12 +67,10 @@ class Meter:
     async def run(self) -> None:
         """Measure until cancelled."""
         while True:
-            began = asyncio.get_running_loop().time()
             if not self._queue.trouble():
                 with suppress(JetStreamError):  # Whoever looks after the streams finds out, and says so.
                     await self.measure()
-            took = asyncio.get_running_loop().time() - began
-            await asyncio.sleep(min(LONGEST_REFRESH, max(REFRESH, took * _SHARE)))
+            await asyncio.sleep(min(LONGEST_REFRESH, max(REFRESH, self._counting * _SHARE)))
 
     async def measure(self) -> None:
         """Measure once.
@@ -78,7 +78,7 @@ class Meter:
         Raises:
             JetStreamError: it could not be done.
         """
-        flow, jetstream = self._queue.flow, self._queue.jetstream
+        flow, jetstream, began = self._queue.flow, self._queue.jetstream, asyncio.get_running_loop().time()
         chunks = await jetstream.stream(flow.chunk_stream)
         if chunks is None:
             return  # Whoever looks after the streams says so.
@@ -86,6 +86,7 @@ class Meter:
         dead = await jetstream.count_subjects(flow.record_stream, flow.every(Kind.DEAD))
         waiting = max(0, records - dead)
         now = asyncio.get_running_loop().time()
+        self._counting = now - began
         if not waiting:
             self._oldest, self._list_at = None, now
         elif now >= self._list_at:
