@@ -95,8 +95,8 @@ async def _check(report: Report, settings: Settings, link: JetStreamLink, found:
             nothing = AssociationKey("nobody", new_association(0, bytes(10)))
             await jetstream.get(flow.record_stream, flow.of_association(Kind.WORK, nothing))
             await jetstream.get(flow.chunk_stream, flow.chunk(nothing, 0, 0))
-        records = await jetstream.count(flow.record_stream, flow.every(Kind.RECORD))
-        dead = await jetstream.count(flow.record_stream, flow.every(Kind.DEAD))
+        records = await jetstream.count_subjects(flow.record_stream, flow.every(Kind.RECORD))
+        dead = await jetstream.count_subjects(flow.record_stream, flow.every(Kind.DEAD))
     except JetStreamError as error:
         report.error(QUEUE, f"{found.name}: {error}", _REMEDIES.get(error.trouble, _OTHER_REMEDY))
         return

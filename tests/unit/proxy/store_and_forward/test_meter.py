@@ -53,7 +53,7 @@ class QueueDouble:
         found = StreamState(config=config, messages=1, bytes=77, first=self.first, now=time.time() - 5)
         return found if self.has_streams else None
 
-    async def count(self, stream: str, subject: str) -> int:
+    async def count_subjects(self, stream: str, subject: str) -> int:
         assert stream == FLOW.record_stream
         return len(self.dead if subject == FLOW.every(Kind.DEAD) else self.records)
 
