@@ -11,10 +11,13 @@ from typing import Final
 
 from dimse_proxy.cli.diagnosis.findings import Report
 from dimse_proxy.config.settings import Settings
+from dimse_proxy.observability.queue_listener import QueueListener
 from dimse_proxy.proxy.routes import Routes
+from dimse_proxy.proxy.store_and_forward.queue import Queue
+from dimse_proxy.queueing.records import Lease
 from dimse_proxy.queueing.streams import planned_streams, wrong_settings
-from dimse_proxy.queueing.subjects import AssociationKey, Flow, Kind, new_association
-from dimse_proxy.transports.jetstream import JetStream
+from dimse_proxy.queueing.subjects import AssociationKey, Kind, new_association
+from dimse_proxy.queues import channels_delivered_from, inbox_of, queue_of
 from dimse_proxy.transports.jetstream_link import JetStreamError, JetStreamLink, Trouble
 from dimse_proxy.transports.nats_connection import NatsOptions
 
@@ -57,8 +60,7 @@ async def check_queues(report: Report, settings: Settings, options: NatsOptions,
     flows = list(_flows(settings, routes))
     if not flows:
         return
-    root, own = settings.nats_subject_root, settings.nats_subject_channel
-    link = JetStreamLink(options, f"{root}.{own}.{own}.inbox", _Quiet())
+    link = JetStreamLink(options, inbox_of(settings), _Quiet())
     running = asyncio.get_running_loop().create_task(link.run())
     try:
         async with asyncio.timeout(PATIENCE):
@@ -77,19 +79,18 @@ async def check_queues(report: Report, settings: Settings, options: NatsOptions,
 def _flows(settings: Settings, routes: Routes) -> Iterator[_Flow]:
     for channel in routes.queued_channels:
         yield _Flow(channel=channel, is_sender=True)
-    if settings.forwards:
-        for channel in dict.fromkeys(channel for target in routes.targets for channel in target.channels):
-            yield _Flow(channel=channel, is_sender=False)
+    for channel in channels_delivered_from(settings, routes):
+        yield _Flow(channel=channel, is_sender=False)
 
 
 async def _check(report: Report, settings: Settings, link: JetStreamLink, found: _Flow) -> None:
-    own = settings.nats_subject_channel
-    sender, receiver = (own, found.channel) if found.is_sender else (found.channel, own)
-    flow = Flow(root=settings.nats_subject_root, sender=sender, receiver=receiver)
-    domain = settings.queue_domain if found.is_sender else settings.queue_domain_in
-    jetstream = JetStream(link, domain, name=f"{receiver}.{sender}")
+    nobody = Lease(instance="doctor", epoch=0)
+    queue = queue_of(
+        settings, link, None, found.channel, is_sender=found.is_sender, lease=nobody, observer=QueueListener()
+    )
+    flow, jetstream = queue.flow, queue.jetstream
     try:
-        if not await _streams_are_right(report, settings, jetstream, found, flow):
+        if not await _streams_are_right(report, settings, queue, found):
             return
         if not found.is_sender:
             nothing = AssociationKey("nobody", new_association(0, bytes(10)))
@@ -103,12 +104,10 @@ async def _check(report: Report, settings: Settings, link: JetStreamLink, found:
     report.good(QUEUE, f"{found.name}: the streams are right; {records - dead} objects wait, {dead} dead letters")
 
 
-async def _streams_are_right(
-    report: Report, settings: Settings, jetstream: JetStream, found: _Flow, flow: Flow
-) -> bool:
+async def _streams_are_right(report: Report, settings: Settings, queue: Queue, found: _Flow) -> bool:
     """Judge both streams; false if there is nothing more to be looked at."""
-    for plan in planned_streams(flow, max_bytes=settings.queue_max_bytes, replicas=settings.queue_replicas):
-        state = await jetstream.stream(plan.name)
+    for plan in planned_streams(queue.flow, max_bytes=settings.queue_max_bytes, replicas=settings.queue_replicas):
+        state = await queue.jetstream.stream(plan.name)
         if state is None:
             _missing(report, settings, found, plan.name)
             return False
