@@ -156,7 +156,7 @@ def test_a_rate_is_what_comes_steadily_and_fades() -> None:
         (flow("in", targets=[target(rests_for=1.0), target("P2", rests_for=1.0, is_alarm=True)]), "alarm", "needs"),
         (flow("in", targets=[target(), target("P2", rests_for=1.0)]), "resting", "target rests"),
         (flow(depth=None), "unknown", "not looked at yet"),
-        (flow(), "waiting", "flows"),
+        (flow(), "waiting", "takes objects"),
         (flow("in"), "waiting", "flows"),
         (flow("in", objects_rate=0.0), "waiting", "waiting"),
         (flow(depth=depth(waiting=0, oldest=None)), "empty", "empty"),
@@ -216,3 +216,7 @@ def test_a_target_that_is_tried_just_now() -> None:
     rows = Page(Stage(flows=[flow("in", targets=[target(rests_for=0.0), target("P2")])]).snapshot).pieces()["queues"]
     assert "rests, is tried again now" in rows
     assert "takes objects" in rows
+    empty = depth(waiting=0, oldest=None)
+    rows = Page(Stage(flows=[flow(depth=empty, targets=[target()])]).snapshot).pieces()["queues"]
+    assert "for ARCHIVE" in rows
+    assert "takes objects" not in rows, "that is known at the other side"

@@ -74,12 +74,17 @@ def _flow_row(queue: Json) -> str:
 def _target_rows(queue: Json) -> list[str]:
     return [
         f'<tr id="{_row_id(queue)}-{number}"><td class="below">for {escape(target["called"])}</td>'
-        f'<td class="outcome">{_badge(target["state"], _target_state(target))}{_small(target["reason"])}</td>'
+        f'<td class="outcome">{_target_badge(queue, target)}{_small(target["reason"])}</td>'
         "<td></td><td></td><td></td><td></td>"
         f"{_number(str(target['given_up']) if target['given_up'] else '')}"
         f"<td>{target['objects']} {'queued' if queue['direction'] == OUT else 'delivered'}</td></tr>"
         for number, target in enumerate(sorted(queue["targets"], key=lambda target: str(target["called"])))
     ]
+
+
+def _target_badge(queue: Json, target: Json) -> str:
+    """How it is; at the side that accepts nobody knows."""
+    return "" if queue["direction"] == OUT else _badge(target["state"], _target_state(target))
 
 
 def _target_state(target: Json) -> str:

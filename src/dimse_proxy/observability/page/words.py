@@ -77,8 +77,9 @@ def queue_state(queue: Mapping[str, Any]) -> str:
 
 
 def _moves(queue: Mapping[str, Any]) -> str:
-    is_moving = queue["direction"] == "out" or queue["rate"]["objects"] >= STILL
-    return "flows" if is_moving else "waiting"
+    if queue["direction"] == "out":
+        return "takes objects"  # Whether they are delivered is known at the other side.
+    return "flows" if queue["rate"]["objects"] >= STILL else "waiting"
 
 
 def in_time(moment: datetime) -> str:
