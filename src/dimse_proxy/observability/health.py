@@ -75,24 +75,25 @@ class Health(Listener):
             reasons["listener"] = "the DICOM listener is not open"
         if self.is_stopping:
             reasons["stopping"] = "this proxy is shutting down and refuses new associations"
-        if not self._tunnel.is_connected:
-            reasons["nats"] = f"NATS: {self.nats_trouble}; not connected since {_moment(self._nats_since)}"
-            return reasons
         channels = self._routes().queued_channels
         queued = [flow for flow in self._flows() if flow.direction == OUT and flow.channel in channels]
         usable = [flow for flow in queued if not flow.trouble]
-        if queued and not usable and self._is_everything_queued():
+        takes_objects = any(not flow.needs_target for flow in usable)
+        if not self._tunnel.is_connected:
+            if not takes_objects:
+                reasons["nats"] = self._nats_sentence()
+        elif queued and not usable and self._is_everything_queued():
             reasons["queue"] = "; ".join(map(queue_trouble, queued))
-        elif (trouble := self.peer_trouble()) and not any(not flow.needs_target for flow in usable):
+        elif (trouble := self.peer_trouble()) and not takes_objects:
             reasons["peer"] = trouble
         return reasons
 
     @property
     def degraded(self) -> Mapping[str, str]:
         """Return what is wrong though associations are carried, a word and a sentence each."""
-        if not self._tunnel.is_connected:
-            return {}
         reasons, flows = self.reasons, self._flows()
+        if not self._tunnel.is_connected:
+            return {} if "nats" in reasons else {"nats": self._nats_sentence()}
         found = {}
         if flows and "peer" not in reasons and (troubles := self.peer_troubles()):
             found["peer"] = "; ".join(troubles)
@@ -105,6 +106,9 @@ class Health(Listener):
                         f"nothing is delivered to {target.called} before somebody changes something: {target.text}"
                     )
         return found
+
+    def _nats_sentence(self) -> str:
+        return f"NATS: {self.nats_trouble}; not connected since {_moment(self._nats_since)}"
 
     def _is_everything_queued(self) -> bool:
         """No association that may be relayed is accepted here, as far as the routes tell."""

@@ -99,6 +99,12 @@ def _sender(flows: Sequence[FlowView]) -> Iterator[Metric]:
         {(channel,): each.handed_over for channel, each in counts.items()},
     )
     yield counter_of(
+        "queue_commitments_refused",
+        "Requests for storage commitment that could not wait until the queue had drained.",
+        by_channel,
+        {(channel,): each.commitments_refused for channel, each in counts.items()},
+    )
+    yield counter_of(
         "queue_contexts_assumed",
         "Associations with presentation contexts that the target was not asked about.",
         by_channel,

@@ -42,6 +42,9 @@ class QueueListener:
     def handed_over(self, channel: str, key: AssociationKey, session: str, what: str) -> None:
         """See `QueueObserver`."""
 
+    def commitment_refused(self, channel: str, calling: str, text: str) -> None:
+        """See `QueueObserver`."""
+
     def contexts_assumed(self, channel: str, called: str, count: int, text: str) -> None:
         """See `QueueObserver`."""
 

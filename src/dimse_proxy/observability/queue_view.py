@@ -43,6 +43,8 @@ class FlowCounts:
     """Objects that became dead letters, by reason."""
     handed_over: int = 0
     """Associations that went on through the tunnel."""
+    commitments_refused: int = 0
+    """Requests for storage commitment that could not wait until the queue had drained."""
     assumed: int = 0
     """Associations with contexts about which the target was not asked."""
     swept: int = 0

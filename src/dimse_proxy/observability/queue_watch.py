@@ -180,6 +180,12 @@ class QueueWatch(QueueListener):
         """One association less for the queue."""
         self._flow(channel, OUT).counts.handed_over += 1
 
+    def commitment_refused(self, channel: str, calling: str, text: str) -> None:
+        """One that its asker has to send again."""
+        flow = self._flow(channel, OUT)
+        flow.counts.commitments_refused += 1
+        self._trouble(flow, f"a request for storage commitment was refused: {text}")
+
     def contexts_assumed(self, channel: str, called: str, count: int, text: str) -> None:
         """What may become a dead letter."""
         self._flow(channel, OUT).counts.assumed += 1

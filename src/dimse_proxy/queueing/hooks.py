@@ -118,6 +118,11 @@ class QueueObservers:
         for member in self.members:
             member.handed_over(channel, key, session, what)
 
+    def commitment_refused(self, channel: str, calling: str, text: str) -> None:
+        """See `QueueObserver`."""
+        for member in self.members:
+            member.commitment_refused(channel, calling, text)
+
     def contexts_assumed(self, channel: str, called: str, count: int, text: str) -> None:
         """See `QueueObserver`."""
         for member in self.members:

@@ -13,8 +13,8 @@ from dimse_proxy.cli.diagnosis.findings import Report, Severity
 from dimse_proxy.cli.diagnosis.queue import check_queues
 from dimse_proxy.config.material import load_material
 from dimse_proxy.config.settings import review_settings
+from dimse_proxy.parts import nats_options_of
 from dimse_proxy.routing import routing_of
-from dimse_proxy.service import nats_options_of
 from tests.integration.observability.doctor import Env, Site, cause, plants
 from tests.integration.peers.nats import NatsServer
 from tests.integration.peers.waiting import LOOPBACK

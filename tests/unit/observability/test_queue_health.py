@@ -60,3 +60,11 @@ def test_without_nats_that_is_the_reason() -> None:
     made = stage([flow(trouble="this proxy is not connected to NATS")])
     made.tunnel.is_connected = False
     assert reasons(made) == (["nats"], [])
+
+
+def test_a_leaf_node_takes_objects_while_the_hub_is_away() -> None:
+    made = stage([flow()])
+    made.tunnel.is_connected = False
+    assert reasons(made) == ([], ["nats"])
+    made.flows = [flow(needs_target=True)]
+    assert reasons(made) == (["nats"], [])

@@ -75,6 +75,7 @@ def test_everything_that_happens_is_counted() -> None:
     both.target_rests("B", "ARCHIVE", "refused", 5.0, False)
     both.target_back("B", "ARCHIVE")
     both.handed_over("B", KEY, "5e5510", "C-STORE-RQ of a C-MOVE")
+    both.commitment_refused("B", "CT1", "the queue has not drained")
     both.contexts_assumed("B", "ARCHIVE", 2, "away")
     both.swept("B", "chunks")
     out, brought = watching.out.counts, watching.brought.counts
@@ -82,6 +83,11 @@ def test_everything_that_happens_is_counted() -> None:
     assert (out.handed_over, out.assumed, out.retried) == (2, 2, 0)
     assert (dict(brought.delivered), brought.delivered_bytes) == ({False: 2, True: 2}, 4000)
     assert (brought.retried, dict(brought.dead), brought.swept, brought.queued) == (2, {"status": 2}, 2, 0)
+    assert out.commitments_refused == 2
+    assert watching.out.last_trouble == (
+        1_700_000_100.0,
+        "a request for storage commitment was refused: the queue has not drained",
+    )
     assert watching.brought.last_trouble == (1_700_000_100.0, "ARCHIVE: refused")
     assert (watching.brought.unreadable, watching.brought.targets[0].dead) == (1, 2)
     assert "MARKER" not in str(watching.watch.flows())
