@@ -70,13 +70,15 @@ def _look(report: Report, reviewed: ReviewedSettings) -> None:
 
     async def main() -> None:
         trial = tunnel_of(settings, routes, instance=f"{instance}-1", accepts=False)
-        if await nats.check_nats(report, settings, options, trial, routes.channels):
+        is_clear = await nats.check_nats(report, settings, options, trial, routes.channels)
+        if is_clear:
             for number, asked in enumerate(far.asked_for(routes), start=2):
                 tunnel = tunnel_of(settings, routes, instance=f"{instance}-{number}", accepts=False)
                 await far.check_far_side(report, settings, options, tunnel, asked)
-            await queue.check_queues(report, settings, options, routes)
         else:
             report.skipped.append("the other side's proxy and its target: NATS is in the way")
+        if is_clear or settings.leaf_store is not None:
+            await queue.check_queues(report, settings, material.nats, routes, name=f"{name} queue")
         end_points = EndPoints(settings, material.tls, tcp_options_of(settings))
         await far.check_own_targets(report, settings, routes, end_points.connect)
 

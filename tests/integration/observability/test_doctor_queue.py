@@ -12,8 +12,10 @@ import pytest
 from dimse_proxy.cli.diagnosis.findings import Report, Severity
 from dimse_proxy.cli.diagnosis.queue import check_queues
 from dimse_proxy.config.material import load_material
+from dimse_proxy.config.nats_access import NatsAccess
+from dimse_proxy.config.secret_files import Secrets
 from dimse_proxy.config.settings import review_settings
-from dimse_proxy.parts import nats_options_of
+from dimse_proxy.proxy.routes import STORE_AND_FORWARD, LocalAe, Routes
 from dimse_proxy.routing import routing_of
 from tests.integration.observability.doctor import Env, Site, cause, plants
 from tests.integration.peers.nats import NatsServer
@@ -21,6 +23,12 @@ from tests.integration.peers.waiting import LOOPBACK
 
 OUT = {"DIMSE_DELIVERY": "store-and-forward"}
 IN = {"DIMSE_DELIVERY": "relay", "DIMSE_DELIVERY_IN": "store-and-forward", "DIMSE_TARGET_HOST": LOOPBACK}
+QUEUED = Routes(
+    own_ae_title="",
+    channels=("B",),
+    default_channel="B",
+    local_aes=[LocalAe(called="OWN", channel="B", delivery=STORE_AND_FORWARD)],
+)
 EVERYTHING = {"user": "everything", "password": "everything-1"}
 RELAY_ONLY = {"user": "relay", "password": "relay-1"}
 
@@ -48,9 +56,8 @@ def found(env: Env) -> list[tuple[str, str]]:
     routing = routing_of(reviewed, problems)
     assert routing is not None, problems
     material = load_material(reviewed.settings, reviewed.variables.origins, has_tls_targets=False)
-    options = nats_options_of(reviewed.settings, material.nats, name="doctor")
     report = Report()
-    asyncio.run(check_queues(report, reviewed.settings, options, routing.table))
+    asyncio.run(check_queues(report, reviewed.settings, material.nats, routing.table, name="doctor"))
     assert {each.check for each in report.findings} == {"queue"}
     assert all(each.remedy for each in report.findings if each.severity is not Severity.GOOD)
     return [(each.severity.name.lower(), each.text) for each in report.findings]
@@ -79,6 +86,14 @@ def test_a_user_who_may_relay_only(site: Site, jetstream: NatsServer) -> None:
     assert severity == "error"
     assert "does not let this user publish to" in text
     assert "STREAM.INFO" in text
+
+
+def test_the_proxys_own_server_does_not_run(site: Site, tmp_path: Path) -> None:
+    settings = review_settings(site.env("A", **OUT, DIMSE_LEAF_STORE=str(tmp_path)), None).settings
+    report = Report()
+    asyncio.run(check_queues(report, settings, NatsAccess(settings, Secrets(settings, {})), QUEUED, name="doctor"))
+    assert report.findings == []
+    assert "the proxy writes it, for its own user, while it runs" in report.skipped[0]
 
 
 @plants("a stream is missing", "a stream has wrong settings")

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from dimse_proxy.cli.diagnosis.findings import Report
+from dimse_proxy.config.nats_access import NatsAccess
 from dimse_proxy.config.settings import Settings
+from dimse_proxy.errors import TransportError
 from dimse_proxy.observability.queue_listener import QueueListener
+from dimse_proxy.parts import nats_options_of
 from dimse_proxy.proxy.routes import Routes
 from dimse_proxy.proxy.store_and_forward.queue import Queue
 from dimse_proxy.queueing.records import Lease
@@ -19,7 +22,7 @@ from dimse_proxy.queueing.streams import planned_streams, wrong_settings
 from dimse_proxy.queueing.subjects import AssociationKey, Kind, new_association
 from dimse_proxy.queues import channels_delivered_from, inbox_of, queue_of
 from dimse_proxy.transports.jetstream_link import JetStreamError, JetStreamLink, Trouble
-from dimse_proxy.transports.nats_connection import NatsOptions
+from dimse_proxy.transports.leaf_node import LeafAccess
 
 QUEUE: Final = "queue"
 PATIENCE: Final = 10.0
@@ -55,11 +58,17 @@ class _Flow:
         return f"objects {'to' if self.is_sender else 'from'} channel {self.channel}"
 
 
-async def check_queues(report: Report, settings: Settings, options: NatsOptions, routes: Routes) -> None:
+async def check_queues(report: Report, settings: Settings, access: NatsAccess, routes: Routes, *, name: str) -> None:
     """Look at the queues that these settings and routes make; says nothing where there are none."""
     flows = list(_flows(settings, routes))
     if not flows:
         return
+    try:
+        leaf = None if settings.leaf_store is None else LeafAccess.of(settings.leaf_store)
+    except TransportError as error:
+        report.skipped.append(f"the queues, which are in the proxy's own nats-server: {error}")
+        return
+    options = nats_options_of(settings, access, name=name, leaf=leaf)
     link = JetStreamLink(options, inbox_of(settings), _Quiet())
     running = asyncio.get_running_loop().create_task(link.run())
     try:
