@@ -7,6 +7,7 @@ receiver below `R.<sender>.<receiver>`. Nothing here decides what is written the
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 QUEUE: Final = "queue"
@@ -143,14 +144,18 @@ class Flow:
 
     def parse(self, subject: str) -> Place | None:
         """Read a subject of this flow; None for any other."""
-        for kind in Kind:
-            prefix = self.prefix(kind) + "."
+        for kind, prefix in _prefixes(self):
             if subject.startswith(prefix):
                 return _parse(kind, subject.removeprefix(prefix).split("."))
         return None
 
     def _stream(self, what: str) -> str:
         return _NO_STREAM_NAME.sub("_", f"{self.root}_{self.receiver}_{self.sender}_{what}")
+
+
+@lru_cache(maxsize=64)
+def _prefixes(flow: Flow) -> tuple[tuple[Kind, str], ...]:
+    return tuple((kind, flow.prefix(kind) + ".") for kind in Kind)
 
 
 def _parse(kind: Kind, tokens: list[str]) -> Place | None:

@@ -73,12 +73,10 @@ class Census:
                     yield kind, key, number
 
 
-def chunks_by_object(flow: Flow, subjects: Iterable[str]) -> dict[tuple[AssociationKey, int], int]:
-    """Return the highest index of a chunk of each object in a page of subjects of the stream of chunks."""
-    found: dict[tuple[AssociationKey, int], int] = {}
+def note_chunks(found: dict[tuple[AssociationKey, int], int], flow: Flow, subjects: Iterable[str]) -> None:
+    """Take subjects of the stream of chunks: `found` is the highest index of a chunk of each object."""
     for subject in subjects:
         place = flow.parse(subject)
         if place is not None and place.kind is Kind.CHUNK:
             name = (place.key, place.number)
             found[name] = max(found.get(name, 0), place.index)
-    return found

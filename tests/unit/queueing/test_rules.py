@@ -10,7 +10,7 @@ from dimse_proxy.queueing.outcome import Outcome, is_lasting, judge_status
 from dimse_proxy.queueing.records import Attempt, Lease, Parties, QueuedObject
 from dimse_proxy.queueing.streams import planned_consumer, planned_streams, wrong_settings
 from dimse_proxy.queueing.subjects import AssociationKey, Flow, Kind
-from dimse_proxy.queueing.upkeep import ORPHAN_AGE, UPLOAD_GAP, Census, chunks_by_object
+from dimse_proxy.queueing.upkeep import ORPHAN_AGE, UPLOAD_GAP, Census, note_chunks
 from dimse_proxy.upper_layer.codec import decode_associate_request
 from dimse_proxy.upper_layer.pdu import ProposedContext, RoleSelection, UserIdentityRequest, UserItem
 from tests.unit.dimse.messages import echo_request
@@ -242,5 +242,6 @@ def test_a_census_finds_what_nobody_will_fetch() -> None:
 
 def test_the_last_chunk_of_each_object() -> None:
     names = [FLOW.chunk(key(1), 1, 0), FLOW.chunk(key(1), 1, 2), FLOW.chunk(key(1), 1, 1), FLOW.chunk(key(2), 3, 0)]
-    found = chunks_by_object(FLOW, [*names, "something.else", FLOW.of_object(Kind.RECORD, key(1), 1)])
+    found: dict[tuple[AssociationKey, int], int] = {}
+    note_chunks(found, FLOW, [*names, "something.else", FLOW.of_object(Kind.RECORD, key(1), 1)])
     assert found == {(key(1), 1): 2, (key(2), 3): 0}

@@ -1,18 +1,21 @@
 """Looks through a flow from time to time, and puts right what crashes have left behind."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from dimse_proxy.proxy.store_and_forward.delivery import Delivery
 from dimse_proxy.proxy.store_and_forward.queue import Queue
 from dimse_proxy.queueing.subjects import AssociationKey, Kind
-from dimse_proxy.queueing.upkeep import ORPHAN_AGE, Census, chunks_by_object
+from dimse_proxy.queueing.upkeep import ORPHAN_AGE, Census, note_chunks
 from dimse_proxy.transports.jetstream_link import JetStreamError
 
 SWEEP_INTERVAL: Final = 600.0
 """Seconds between sweeps: each lists every subject, half a second of the server's time for 100,000."""
 FIRST_SWEEP: Final = 15.0
 """Seconds after the start; what the process before has left lying is wanted soon."""
+_AT_A_TIME: Final = 1000
+"""Subjects that are looked at before associations have their turn: some milliseconds."""
 _KINDS: Final = (Kind.WORK, Kind.LEASE, Kind.ASSOCIATION, Kind.DEAD, Kind.ATTEMPT, Kind.RECORD)
 """In this order: what has work when it is looked at has no need of us, though it may be done before the records are."""
 
@@ -42,7 +45,8 @@ class Sweep:
         census = Census()
         for kind in _KINDS:
             async for page in self._queue.record_pages(kind):
-                census.add(self._queue.flow, page)
+                async for some in _slices(page):
+                    census.add(self._queue.flow, some)
         now = await self._queue.server_time()
         if now is None:
             return
@@ -64,7 +68,10 @@ class Sweep:
     async def _sweep_chunks(self, census: Census, now: float) -> None:
         queue, purged = self._queue, 0
         async for page in queue.chunk_pages():
-            for (key, number), last in chunks_by_object(queue.flow, page).items():
+            found: dict[tuple[AssociationKey, int], int] = {}
+            async for some in _slices(page):
+                note_chunks(found, queue.flow, some)
+            for (key, number), last in found.items():
                 if number in census.records.get(key, ()) or now - key.began < ORPHAN_AGE:
                     continue
                 stored = await queue.get_chunk(key, number, last)
@@ -78,3 +85,9 @@ class Sweep:
 
     def _tell(self, text: str) -> None:
         self._queue.observer.swept(self._queue.channel, text)
+
+
+async def _slices(page: Sequence[str]) -> AsyncIterator[Sequence[str]]:
+    for begin in range(0, len(page), _AT_A_TIME):
+        yield page[begin : begin + _AT_A_TIME]
+        await asyncio.sleep(0)
