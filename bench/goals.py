@@ -9,16 +9,21 @@ from bench.crowd import ALONE, BESIDE, FASTEST, PROXIES, SLOWEST, at_first, each
 from bench.links import MEGABITS
 from bench.measurement import Ratio, ratio
 from bench.objects import FRAME
+from bench.queues import NO_LINK
 from bench.results import Results, Table
 from bench.workload import (
+    ACCEPTED,
     DIRECT,
     FORWARDER,
     MEDIAN,
     OBJECT_MILLISECONDS,
+    OBJECTS,
     P99,
     PAIR,
     PAIR_WITH_KEY,
     PAIR_WITH_TLS,
+    QUEUE,
+    QUEUE_SYNC_ALWAYS,
     RATE,
 )
 
@@ -222,6 +227,30 @@ def _of_link(table: Table, milliseconds: int) -> Goal:
     )
 
 
+def _queues(results: Results) -> Iterator[Goal]:
+    for contender, what in ((QUEUE, "sync as by default"), (QUEUE_SYNC_ALWAYS, "sync always")):
+        yield from _compared(
+            results, "accept", contender, DIRECT, f"accepted by store and forward, CT series, {what}, of direct", 0.25
+        )
+    for milliseconds in (20, 80):
+        over = f"{milliseconds} ms, {MEGABITS} Mbit/s: stored and forwarded"
+        table = results.table(f"queue-link-{milliseconds}")
+        series = None if table is None else table.of(QUEUE)
+        if table is not None and series is not None:
+            yield Goal(
+                what=f"{over}, CT series, delivered, of the bandwidth",
+                measured=series.median(RATE) * 8 / MEGABITS,
+                spread=series.spread(RATE),
+                least=0.9,
+            )
+            found = table.against(QUEUE, NO_LINK, ACCEPTED)
+            yield from _of_ratio(f"{over}, CT series, accepted, of without a link", found, 0.9)
+        table = results.table(f"queue-link-{milliseconds}-small")
+        if table is not None:
+            least = 8.0 if milliseconds == 80 else 2.0
+            yield from _of_ratio(f"{over}, 50 KiB objects, of relay mode", table.against(QUEUE, PAIR, OBJECTS), least)
+
+
 _GOALS: Final[tuple[Callable[[Results], Iterator[Goal]], ...]] = (
     _storage,
     _at_once,
@@ -230,4 +259,5 @@ _GOALS: Final[tuple[Callable[[Results], Iterator[Goal]], ...]] = (
     _idle,
     _memory,
     _links,
+    _queues,
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.crowd import Crowd
 from bench.links import Links
 from bench.messages import Messages
+from bench.queues import Queues
 from bench.scale import Scale
 from bench.storage import Storage
 from bench.ways import Ways
@@ -34,6 +35,8 @@ def plan(ways: Ways, folder: Path, scale: Scale) -> dict[str, Callable[[], Workl
     }
     for count in scale.at_once:
         made[f"at-once-{count}"] = partial(crowd.at_once, count)
+    queues = Queues(ways, folder, scale)
+    made["accept"] = queues.accept
     made |= {"idle": crowd.idle, "memory": crowd.memory}
     for milliseconds in scale.links:
         links = Links(ways, folder, scale, milliseconds)
@@ -42,5 +45,7 @@ def plan(ways: Ways, folder: Path, scale: Scale) -> dict[str, Callable[[], Workl
             f"link-{milliseconds}-small": links.small,
             f"link-{milliseconds}-large": links.large,
             f"link-{milliseconds}-messages": links.messages,
+            f"queue-link-{milliseconds}": partial(queues.series_over_link, milliseconds),
+            f"queue-link-{milliseconds}-small": partial(queues.small_over_link, milliseconds),
         }
     return made

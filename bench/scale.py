@@ -35,6 +35,9 @@ class Scale:
     link_small_images: int
     link_frames: int
     link_echoes: int
+    link_queued: int
+    """CT images of a series that is stored and forwarded."""
+    link_queued_small: int
 
 
 FULL: Final = Scale(
@@ -58,6 +61,8 @@ FULL: Final = Scale(
     link_small_images=60,
     link_frames=2048,
     link_echoes=60,
+    link_queued=400,
+    link_queued_small=1000,
 )
 QUICK: Final = Scale(
     rounds=3,
@@ -80,4 +85,6 @@ QUICK: Final = Scale(
     link_small_images=10,
     link_frames=160,
     link_echoes=8,
+    link_queued=60,
+    link_queued_small=300,
 )

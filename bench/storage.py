@@ -46,6 +46,10 @@ class Objects:
         """Of 10 KiB."""
         return objects.series(self._folder / f"small-{count}", count, rows=SMALL_SIDE, columns=SMALL_SIDE)
 
+    def middling_images(self, count: int) -> Path:
+        """Of 50 KiB."""
+        return objects.series(self._folder / f"middling-{count}", count, rows=160, columns=160)
+
     def multi_frame(self, frames: int) -> Path:
         """One object of so many times 512 KiB."""
         return objects.series(self._folder / f"frames-{frames}", 1, frames=frames)
@@ -66,6 +70,8 @@ def storing(way: Way, peers: StoragePeers, files: Path, folder: Path) -> Callabl
                 seconds = time.perf_counter() - begun
             cpu, memory = {SCU: stored.cpu, **meter.cpu()}, meter.memory()
             time.sleep(way.rest)
+        if way.clear is not None:
+            way.clear()
         figures = {RATE: stored.length / 1e6 / seconds, OBJECT_MILLISECONDS: 1000 * seconds / count}
         return Run(figures=figures, cpu=cpu, memory=memory, length=stored.length)
 

@@ -3,14 +3,17 @@
 A way is started once and used by many work loads; whoever wants to be called listens on its target port.
 """
 
+import asyncio
 import base64
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
+import nats
 from tests.certificates import PASSWORD, Authority
 from tests.integration.peers.nats import NatsServer
 from tests.integration.peers.pair import Pair, Target
@@ -24,6 +27,12 @@ NATS: Final = "nats-server"
 PROXY_A: Final = "proxy A"
 PROXY_B: Final = "proxy B"
 LINK: Final = "link"
+QUEUED: Final = {
+    "DIMSE_DELIVERY": "store-and-forward",
+    "DIMSE_QUEUE_MAX_BYTES": str(2 << 30),
+    "DIMSE_QUEUE_RETRY_TIMEOUTSECONDS": "0.3",
+}
+"""Of a proxy that queues what it accepts, and delivers what the other one has queued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,8 @@ class Way:
     """Waits until so many more objects than at the last call have reached the target; None: an answer says so."""
     rest: float = 0.0
     """Seconds that it needs after a run to be as before."""
+    clear: Callable[[], None] | None = None
+    """Makes it as it was before a run, where the run leaves something behind."""
 
 
 class Ways:
@@ -97,6 +108,19 @@ class Ways:
                 self._folder / f"nats-{name}",
                 config={"tls": files} if tls else None,
                 env=os.environ if untuned else {**ENVIRONMENT, **os.environ},
+            )
+            self._servers[name] = self._stack.enter_context(server)
+        return self._servers[name]
+
+    def jetstream(self, *, sync_always: bool = True) -> NatsServer:
+        """A nats-server with JetStream on the disk."""
+        name = f"jetstream-{sync_always}"
+        if name not in self._servers:
+            store: dict[str, object] = {"store_dir": str(self._folder / name)}
+            if sync_always:
+                store["sync_interval"] = "always"
+            server = NatsServer(
+                self._folder / f"nats-{name}", config={"jetstream": store}, env={**ENVIRONMENT, **os.environ}
             )
             self._servers[name] = self._stack.enter_context(server)
         return self._servers[name]
@@ -164,6 +188,30 @@ class Ways:
 
         return self._once(name, make)
 
+    def queue(self, *, sync_always: bool = True) -> Way:
+        """Store and forward, up to JetStream: nobody delivers.
+
+        Args:
+            sync_always: an acknowledgement is not given before the disk has it.
+        """
+        name = f"queue, sync {'always' if sync_always else 'as by default'}"
+        return self._once(name, lambda: self._queue(name, {}, sync_always=sync_always, is_kept=True))
+
+    def queue_delivered(self) -> Way:
+        """Store and forward, all of it."""
+        return self._once("queue, delivered", lambda: self._queue("queue, delivered", QUEUED))
+
+    def queue_over_link(self, milliseconds: int, megabits: int) -> Way:
+        """The same, proxy B being behind a link: JetStream is where the SCUs are."""
+        name = f"queue, {milliseconds} ms {megabits} Mbit/s"
+
+        def make() -> Way:
+            port, server = free_port(), self.jetstream()
+            child = self._child("link", port, server.port, "--round-trip", milliseconds, "--rate", megabits)
+            return self._queue(name, {**QUEUED, "DIMSE_NATS_URL": f"nats://127.0.0.1:{port}"}, more={LINK: child.pid})
+
+        return self._once(name, make)
+
     def plain(self) -> dict[str, Way]:
         """Those that plain SCUs and SCPs can use."""
         ways = (self.direct(), self.forwarder(), self.pair(), self.pair_with_key())
@@ -208,16 +256,38 @@ class Ways:
         self._stack.callback(child.kill)
         return child
 
+    def _queue(
+        self,
+        name: str,
+        env_b: Mapping[str, str],
+        *,
+        sync_always: bool = True,
+        is_kept: bool = False,
+        more: Mapping[str, int] | None = None,
+    ) -> Way:
+        server = self.jetstream(sync_always=sync_always)
+        root = f"Q{len(self._made)}"
+        env = {"DIMSE_NATS_SUBJECT_ROOT": root, "DIMSE_NATS_URL": server.url}
+        way = self._pair(name, env, env_a=QUEUED, env_b=env_b)
+        names = [f"{root}_B_A_CHUNKS", f"{root}_B_A_RECORDS"]
+        return replace(
+            way,
+            processes={**way.processes, NATS: server.process.pid, **(more or {})},
+            clear=partial(purge, server.url, names) if is_kept else None,
+        )
+
     def _pair(
         self,
         name: str,
         settings: Mapping[str, str] | None = None,
         *,
         env_a: Mapping[str, str] | None = None,
+        env_b: Mapping[str, str] | None = None,
         tls: bool = False,
         untuned: bool = False,
     ) -> Way:
-        return self._stack.enter_context(self._new_pair(name, settings, env_a=env_a, tls=tls, untuned=untuned))
+        pair = self._new_pair(name, settings, env_a=env_a, env_b=env_b, tls=tls, untuned=untuned)
+        return self._stack.enter_context(pair)
 
     @contextmanager
     def _new_pair(
@@ -242,6 +312,18 @@ class Ways:
         ) as pair:
             processes = {PROXY_A: pair.a.process.pid, NATS: server.process.pid, PROXY_B: pair.b.process.pid}
             yield Way(name=name, port=pair.a.port, target_port=target.port, processes=processes)
+
+
+def purge(url: str, streams: Iterable[str]) -> None:
+    """Empty some streams."""
+
+    async def work() -> None:
+        client = await nats.connect(url)
+        for stream in streams:
+            await client.request(f"$JS.API.STREAM.PURGE.{stream}", b"", timeout=30)
+        await client.close()
+
+    asyncio.run(work())
 
 
 def tunnel_key_settings() -> dict[str, str]:

@@ -22,6 +22,10 @@ PAIR_ON_UNTUNED_NATS: Final = "pair, untuned NATS"
 PAIR_WITH_KEY: Final = "pair, tunnel key"
 PAIR_WITH_TLS: Final = "pair, TLS"
 DIRECT_WITH_TLS: Final = "direct, TLS"
+QUEUE: Final = "queue"
+QUEUE_SYNC_ALWAYS: Final = "queue, sync always"
+ACCEPTED: Final = "MB/s accepted"
+OBJECTS: Final = "objects/s"
 
 Contenders = Mapping[str, Callable[[], Run]]
 

@@ -37,8 +37,9 @@ def identifier(number: int) -> bytes:
 class Acceptor(asyncio.BufferedProtocol):
     """One association."""
 
-    def __init__(self, found: int) -> None:
+    def __init__(self, found: int, is_telling: bool) -> None:
         self._found: Final = found
+        self._is_telling: Final = is_telling
         self._transport: asyncio.Transport | None = None
         self._reader: Final = PduReader(accepted_contexts=None)
         self._stored: CommandSet | None = None
@@ -81,6 +82,8 @@ class Acceptor(asyncio.BufferedProtocol):
                 command, self._stored = self._stored, None
                 assert command.message_id is not None
                 self._write(pdus.command_pdu(pdus.store_rsp(command.message_id), mark.context_id))
+                if self._is_telling:
+                    print("stored", flush=True)
             elif self._finding is not None:
                 self._find()
 
@@ -118,9 +121,11 @@ class Acceptor(asyncio.BufferedProtocol):
         self._find()
 
 
-async def serve(port: int, found: int) -> None:
+async def serve(port: int, found: int, is_telling: bool) -> None:
     """Serves until ended."""
-    server = await asyncio.get_running_loop().create_server(lambda: Acceptor(found), LOOPBACK, port, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Acceptor(found, is_telling), LOOPBACK, port, backlog=1024
+    )
     async with server:
         await server.serve_forever()
 
@@ -130,8 +135,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("--found", type=int, default=0, help="pending responses to a C-FIND")
+    parser.add_argument("--tell", action="store_true", help="print a line for each object")
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.port, arguments.found))
+    uvloop.run(serve(arguments.port, arguments.found, arguments.tell))
 
 
 if __name__ == "__main__":

@@ -107,7 +107,13 @@ class Servers:
     """One server, or a cluster of several; use `with`."""
 
     def __init__(
-        self, count: int, folder: Path, *, config: Mapping[str, object] | None = None, advertise: bool = False
+        self,
+        count: int,
+        folder: Path,
+        *,
+        config: Mapping[str, Any] | None = None,
+        advertise: bool = False,
+        has_store: bool = False,
     ) -> None:
         """Start them and wait until they know each other.
 
@@ -116,12 +122,15 @@ class Servers:
             folder: for their configuration and logs.
             config: settings of all of them.
             advertise: tell the proxies of the other servers: without fault links only.
+            has_store: each keeps JetStream in a folder of its own.
         """
         folder.mkdir(parents=True, exist_ok=True)
         routes = [free_port() for _ in range(count)]
         self.all: Final[list[Server]] = []
         for number, route in enumerate(routes, start=1):
             settings = dict(config or {})
+            if has_store:
+                settings["jetstream"] = {**settings["jetstream"], "store_dir": str(folder / f"store{number}")}
             if count > 1:
                 settings["cluster"] = {
                     "name": "chaos",
