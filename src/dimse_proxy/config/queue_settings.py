@@ -40,8 +40,8 @@ class QueueSettings(BaseModel):
     """Replicas of the streams."""
     queue_creates_streams: Flag = Field(default=True, validation_alias="DIMSE_QUEUE_CREATE_STREAMS")
     """Whether streams that are missing are made."""
-    queue_chunk_size: QueueChunkSize = Field(default=512 * 1024, validation_alias="DIMSE_QUEUE_CHUNK_SIZE")
-    """Bytes of a data set in one message."""
+    queue_chunk_size: QueueChunkSize = Field(default=640 * 1024, validation_alias="DIMSE_QUEUE_CHUNK_SIZE")
+    """Bytes of a data set in one message: a CT image of 512 KiB, with its header, is one."""
     queue_store_timeout: Seconds = Field(default=30.0, validation_alias="DIMSE_QUEUE_STORE_TIMEOUTSECONDS")
     """Seconds that an SCU waits for JetStream before it is told A700."""
     queue_disk_path: Path | None = Field(default=None, validation_alias="DIMSE_QUEUE_DISK_PATH")

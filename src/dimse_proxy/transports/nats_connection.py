@@ -196,6 +196,17 @@ class NatsConnection:
         except (errors.Error, OSError) as error:
             raise TransportError(f"publishing failed: {error}") from error
 
+    async def subscribe_inbox(self, subject: str, with_headers: Callable[[Msg], Coroutine[Any, Any, None]]) -> None:
+        """Subscribes to replies, while the connection is open: those without headers are the user's messages.
+
+        Args:
+            subject: where they come.
+            with_headers: takes the others, and over a WebSocket all of them.
+        """
+        subscription = await self._client.subscribe(subject, cb=with_headers)
+        if self._transport is not None:
+            self._transport.add_subscription(subscription._id)
+
     def ping(self) -> asyncio.Task[float]:
         """Sends a PING behind everything published; the task's result is the round trip in seconds."""
         task = self._loop.create_task(self._measure())

@@ -14,8 +14,8 @@ from dimse_proxy.transports.jetstream_link import JetStreamError, Trouble
 
 MOST_UNACKNOWLEDGED: Final = 16
 """Chunks of one association that are published and not acknowledged."""
-MOST_IN_PROCESS: Final = 128
-"""The same of all associations of a process: 64 MiB with chunks of 512 KiB, what a NATS connection may have unsent."""
+MOST_IN_PROCESS: Final = 100
+"""The same of all associations of a process: 64 MiB with chunks of 640 KiB, what a NATS connection may have unsent."""
 
 
 class Window:
