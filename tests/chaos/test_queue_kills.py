@@ -6,6 +6,7 @@ The short form kills each kind of part once or twice; the long one (`make chaos`
 import random
 import time
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -33,7 +34,7 @@ def victims(stage: Stage, kills: int, chance: random.Random) -> list[str]:
     return chosen[:kills]
 
 
-KILLS: Final = {one_server: (40, 3), cluster: (30, 2), leaf: (30, 2)}
+KILLS: Final[Mapping[MakeStage, tuple[int, int]]] = {one_server: (40, 3), cluster: (30, 2), leaf: (30, 2)}
 """Of the long form and of the short one, which takes the last parts of each stage."""
 
 

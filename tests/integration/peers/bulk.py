@@ -21,6 +21,8 @@ from tests.integration.peers.waiting import LOOPBACK
 from tests.integration.wire import pdus
 
 FRAME: Final = 512 * 512 * 2
+ECHO_RQ: Final = struct.pack("<HHLH", 0x0000, 0x0100, 2, 0x0030)
+"""The element that makes a command a C-ECHO-RQ."""
 CONTEXTS: Final = pdus.proposed(1, pdus.VERIFICATION, pdus.IMPLICIT) + pdus.proposed(3, pdus.CT_STORAGE, pdus.EXPLICIT)
 TIMEOUT: Final = 60.0
 
@@ -107,15 +109,15 @@ class BulkScp:
                 context_id, control = buffer[10], buffer[11]
                 fragment = buffer[12 : 6 + size]
                 if control & 1:
-                    if context_id == 1:
-                        sock.sendall(pdus.command_pdu(pdus.echo_rsp(), 1))
+                    if ECHO_RQ in bytes(fragment):
+                        sock.sendall(pdus.command_pdu(pdus.echo_rsp(), context_id))
                     continue
                 length += len(fragment)
                 checksum = zlib.crc32(fragment, checksum)
                 if control & 2:
                     self.received.append(Received(length=length, checksum=checksum))
                     length = checksum = 0
-                    sock.sendall(pdus.command_pdu(pdus.store_rsp(), 3))
+                    sock.sendall(pdus.command_pdu(pdus.store_rsp(), context_id))
 
     def __enter__(self) -> "BulkScp":
         return self
