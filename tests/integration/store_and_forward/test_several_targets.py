@@ -24,8 +24,8 @@ delivery = "store-and-forward"
 """
 
 
-@pytest.fixture
-def sites(jetstream: NatsServer, tmp_path: Path) -> Iterator[tuple[Sites, dict[str, int]]]:
+@pytest.fixture(scope="module")
+def sites(jetstream: NatsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sites, dict[str, int]]]:
     """A hospital, and a cloud with three targets."""
     ports = {title: free_port() for title in ("AWAY", "THERE", "DIRECT")}
     routes = "".join(QUEUED.format(title=title) for title in ("AWAY", "THERE"))
@@ -33,7 +33,7 @@ def sites(jetstream: NatsServer, tmp_path: Path) -> Iterator[tuple[Sites, dict[s
     targets = "".join(
         f'[[target]]\nasked_for = "{title}"\nhosts = "{LOOPBACK}:{port}"\n' for title, port in ports.items()
     )
-    with Sites(jetstream.url, tmp_path / "sites") as made:
+    with Sites(jetstream.url, tmp_path_factory.mktemp("sites")) as made:
         made.start("HOSPITAL", routes, **VARIABLES)
         made.start("CLOUD", f'channels = "HOSPITAL"\n{targets}', DELIVERY_IN="store-and-forward", **VARIABLES)
         made.wait_for_peers("HOSPITAL", ["CLOUD"])
@@ -66,9 +66,7 @@ def test_a_target_that_is_away_does_not_hold_up_another(sites: tuple[Sites, dict
     assert request(port, offers(CTImageStorage), called="DIRECT").is_rejected, "relayed, and the target is gone"
 
 
-def test_the_first_queued_route_needs_a_restart_and_others_do_not(
-    sites: tuple[Sites, dict[str, int]], tmp_path: Path
-) -> None:
+def test_the_first_queued_route_needs_a_restart_and_others_do_not(sites: tuple[Sites, dict[str, int]]) -> None:
     made, _ = sites
     made.allowed_troubles = "needs a restart"
     relaying = made.start("CLINIC", '[[local]]\ncalled = "DIRECT"\nchannel = "CLOUD"\n')

@@ -157,6 +157,17 @@ def test_what_no_context_is_accepted_for_is_given_up_at_once(stage: Stage, tmp_p
         assert [context.abstract_syntax for context in assoc.accepted_contexts] == [CTImageStorage]
 
 
+def test_objects_pass_while_the_association_goes_on(stage: Stage, tmp_path: Path) -> None:
+    """Nobody waits for the end of the original association, and contexts are what the target accepts."""
+    files = files_of(tmp_path, 2)
+    archive = Archive()
+    with archive.at(stage.target), association(stage.pair.a.port, offers_for(files), calling="STAYING") as assoc:
+        for number, file in enumerate(files, start=1):
+            assert store_raw(assoc, file, message_id=number) == 0x0000
+            wait_until(lambda: len(archive.came) == number, seconds=20, what="the object")  # noqa: B023
+    assert not stage.pair.a.find("accepted without asking.*STAYING")
+
+
 def test_a_permanent_rejection_raises_the_alarm_and_gives_nothing_up(stage: Stage, tmp_path: Path) -> None:
     files = files_of(tmp_path, 2)
     stage.store(files)

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,34 +33,43 @@ def rejected(pair: Pair, pattern: str) -> None:
     pair.a.wait_for(f"association refused.*{pattern}")
 
 
-def test_jetstream_not_enabled(queue_pair: QueuePair, tmp_path: Path) -> None:
-    with NatsServer(tmp_path / "nats") as server:
-        pair = queue_pair(nats_url=server.url)
+def test_queues_that_cannot_be_used(jetstream: NatsServer, tmp_path: Path) -> None:
+    """Several at once, because each rejection waits for some seconds whether the queue comes back."""
+    troubles = {"disabled": not_enabled, "wrong": wrong_settings, "missing": nobody_makes_them}
+    with NatsServer(tmp_path / "nats") as plain, ThreadPoolExecutor(len(troubles)) as pool:
+        running = {
+            name: pool.submit(trouble, plain if name == "disabled" else jetstream, tmp_path / name)
+            for name, trouble in troubles.items()
+        }
+        assert {name: future.result() for name, future in running.items()} == dict.fromkeys(troubles)
+
+
+def not_enabled(server: NatsServer, folder: Path) -> None:
+    target = Target(port=free_port())
+    with Pair(server.url, folder, target_b=target, env_a=env_of_a(), env_b=env_of_b()) as pair:
         rejected(pair, "JetStream is not enabled on the NATS server")
         # What is not for the queue does not need it.
-        store = Store()
-        assert pair.target_b is not None
         echo = offers("1.2.840.10008.1.1")
-        with Scp(pair.target_b.port, echo, store.handlers()), association(pair.a.port, echo) as assoc:
+        with Scp(target.port, echo, Store().handlers()), association(pair.a.port, echo) as assoc:
             assert assoc.send_c_echo().Status == 0x0000
-        pair.stop()
 
 
-def test_streams_with_wrong_settings(queue_pair: QueuePair, jetstream: NatsServer) -> None:
+def wrong_settings(server: NatsServer, folder: Path) -> None:
     async def make(client: Client) -> None:
         config = {"name": "W_B_A_CHUNKS", "subjects": ["W.B.A.queue.chunk.>"], "storage": "memory", "max_age": 10**12}
         answer = await streams.api(client, "STREAM.CREATE.W_B_A_CHUNKS", config)
         assert "error" not in answer, answer
 
-    streams.with_client(jetstream.url, make)
+    streams.with_client(server.url, make)
     root = {"DIMSE_NATS_SUBJECT_ROOT": "W"}
-    pair = queue_pair(env_a=root, env_b=root)
-    rejected(pair, "stream W_B_A_CHUNKS has wrong settings: .*storage is memory and must be file.*max_age")
+    with Pair(server.url, folder, env_a=env_of_a(root), env_b=env_of_b(root)) as pair:
+        rejected(pair, "stream W_B_A_CHUNKS has wrong settings: .*storage is memory and must be file.*max_age")
 
 
-def test_streams_that_nobody_makes(queue_pair: QueuePair) -> None:
-    pair = queue_pair(env_a={"DIMSE_QUEUE_CREATE_STREAMS": "false"})
-    rejected(pair, "stream .*_B_A_CHUNKS does not exist")
+def nobody_makes_them(server: NatsServer, folder: Path) -> None:
+    env = env_of_a({"DIMSE_QUEUE_CREATE_STREAMS": "false"})
+    with Pair(server.url, folder, env_a=env, env_b=env_of_b()) as pair:
+        rejected(pair, "stream .*_B_A_CHUNKS does not exist")
 
 
 def test_a_stream_deleted_by_hand_is_made_anew(queue_pair: QueuePair, jetstream: NatsServer, tmp_path: Path) -> None:

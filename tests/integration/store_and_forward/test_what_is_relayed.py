@@ -1,8 +1,10 @@
 """What store and forward leaves alone: it passes through the tunnel, and the target itself answers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydicom.uid import CTImageStorage
 from pynetdicom import evt
 from pynetdicom.events import Event
@@ -14,19 +16,25 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from tests.integration.peers import dicom_files
 from tests.integration.peers.nats import NatsServer
-from tests.integration.peers.pair import Target
+from tests.integration.peers.pair import Pair, Target
 from tests.integration.peers.pynetdicom_peers import Scp, association, offers, request, store_raw
 from tests.integration.peers.retrieval import Store
 from tests.integration.peers.waiting import free_port, wait_until
 from tests.integration.store_and_forward import streams
-from tests.integration.store_and_forward.conftest import QueuePair
+from tests.integration.store_and_forward.conftest import QueuePair, env_of_a, env_of_b
 
 
-def test_verification_identity_and_other_services_are_relayed(
-    queue_pair: QueuePair, jetstream: NatsServer, tmp_path: Path
-) -> None:
-    target = Target(port=free_port())
-    pair = queue_pair(target=target)
+@pytest.fixture(scope="module")
+def pair(jetstream: NatsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """What the tests here share, where they ask for nothing special."""
+    target, folder = Target(port=free_port()), tmp_path_factory.mktemp("pair")
+    with Pair(jetstream.url, folder, target_b=target, env_a=env_of_a(), env_b=env_of_b()) as made:
+        yield made
+
+
+def test_verification_identity_and_other_services_are_relayed(pair: Pair, tmp_path: Path) -> None:
+    target = pair.target_b
+    assert target is not None
     echoes: list[str] = []
     file = dicom_files.write_object(tmp_path, patient_id="P")
     store = Store(status=0xB007)
@@ -61,11 +69,11 @@ def test_verification_identity_and_other_services_are_relayed(
 
 
 def test_sub_operations_of_a_c_move_are_relayed_from_their_command_on(
-    queue_pair: QueuePair, jetstream: NatsServer, tmp_path: Path
+    pair: Pair, jetstream: NatsServer, tmp_path: Path
 ) -> None:
     """A PACS was told to move here: it hears what the target says of each object, and what came before was queued."""
-    target = Target(port=free_port())
-    pair = queue_pair(target=target)
+    target = pair.target_b
+    assert target is not None
     first, second, third = (dicom_files.write_object(tmp_path, patient_id=f"P{number}") for number in range(3))
     store = Store(statuses={second.sop_instance: 0xB006, third.sop_instance: 0xA900})
     with Scp(target.port, offers(CTImageStorage), store.handlers()):
@@ -76,7 +84,7 @@ def test_sub_operations_of_a_c_move_are_relayed_from_their_command_on(
                 for file in (second, third)
             ]
         assert moved == [0xB006, 0xA900]
-        wait_until(lambda: len(store.received) == 3, seconds=20, what="the object that was queued")
+        wait_until(lambda: first.sop_instance in store.received, seconds=20, what="the object that was queued")
     assert ("PACS", 7) in store.originators
     pair.a.wait_for("association goes on through the tunnel.*C-STORE-RQ of a C-MOVE")
     # What was relayed failed at the target, and left nothing behind here.
