@@ -4,9 +4,8 @@ It is fed what `upper_layer.reader` has let through, so the lengths are right. W
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from dimse_proxy.upper_layer.pdu import PduType
 
@@ -22,9 +21,8 @@ LONGEST: Final = 131072
 """Bytes of a P-DATA-TF that is sent at most, whatever the receiver takes: what DCMTK announces at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """A piece of a PDV's fragment, as much of it as one read brought."""
+class Fragment(NamedTuple):
+    """A piece of a PDV's fragment, as much of it as one read brought; there are 32 in a CT image."""
 
     context_id: int
     is_command: bool
@@ -36,7 +34,7 @@ class Fragment:
     ends: bool
     """The last piece of the PDV."""
     head: bytes
-    """The headers of PDU and PDV, if this is the first piece of the first PDV in its PDU."""
+    """The headers of PDU and PDV, if this is the first piece of the first PDV in its PDU, and of a command."""
     end: int
     """Where the piece ends in what was fed."""
 
@@ -65,25 +63,30 @@ class PdvReader:
                 continue
             begins_pdu = not self._pdu_left
             wanted = _HEADERS.size if begins_pdu else _HEADER_LENGTH
-            stop = min(position + wanted - len(self._header), size)
-            self._header.extend(view[position:stop])
-            position = stop
-            if len(self._header) < wanted:
-                break
-            head = bytes(self._header) if begins_pdu else b""
-            self._begin(begins_pdu)
+            if not self._header and position + wanted <= size:
+                header, at = view, position
+                position += wanted
+            else:
+                stop = min(position + wanted - len(self._header), size)
+                self._header.extend(view[position:stop])
+                position = stop
+                if len(self._header) < wanted:
+                    break
+                header, at = memoryview(bytes(self._header)), 0
+                self._header.clear()
+            self._begin(header, at, begins_pdu)
+            head = bytes(header[at : at + wanted]) if begins_pdu and self._control & _COMMAND else b""
             stop = min(position + self._pdv_left, size)
             self._pdv_left -= stop - position
             yield self._fragment(view[position:stop], stop, begins=True, head=head)
             position = stop
 
-    def _begin(self, begins_pdu: bool) -> None:
+    def _begin(self, header: memoryview, at: int, begins_pdu: bool) -> None:
         if begins_pdu:
-            _, pdu_length, pdv_length, self._context_id, self._control = _HEADERS.unpack(self._header)
+            _, pdu_length, pdv_length, self._context_id, self._control = _HEADERS.unpack_from(header, at)
             self._pdu_left = pdu_length
         else:
-            pdv_length, self._context_id, self._control = _PDV_HEADER.unpack(self._header)
-        self._header.clear()
+            pdv_length, self._context_id, self._control = _PDV_HEADER.unpack_from(header, at)
         self._pdu_left -= 4 + pdv_length
         self._pdv_left = pdv_length - 2
 
