@@ -73,8 +73,8 @@ class Queues:
             title="Accepted by store and forward",
             what=f"{self._scale.images} objects of 512 KiB over one association, DCMTK with TCP_NODELAY=1, into a "
             "JetStream of this machine on its disk; nobody delivers meanwhile. With `sync_interval: always` each "
-            "success is on the disk before it is said: the last line is what that disk can do, one file with an fdatasync "
-            "behind each object.",
+            "success is on the disk before it is said: the last line is what that disk can do, one file and an "
+            "fdatasync behind each object.",
             contenders={
                 DIRECT: storing(ways.direct(), peers, files, folder),
                 QUEUE: storing(ways.queue(sync_always=False), peers, files, folder),

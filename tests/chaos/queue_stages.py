@@ -5,11 +5,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self, TypeAlias
 
+from tests.chaos.scale import IS_LONG
 from tests.chaos.servers import Server, Servers
-from tests.integration.peers.pair import START_SECONDS, Pair, Proxy, Target
+from tests.integration.peers.pair import PRODUCT, START_SECONDS, Pair, Proxy, Target
 from tests.integration.peers.waiting import LOOPBACK, free_port
 from tests.integration.store_and_forward.conftest import env_of_a, env_of_b
 
+MODULE: Final = PRODUCT if IS_LONG else "tests.chaos.hasty_proxy"
 ALWAYS: Final = {"sync_interval": "always"}
 
 
@@ -36,6 +38,7 @@ class Stage:
             target_b=self.target,
             env_a=env_of_a({"DIMSE_NATS_URL": url_a, **(env_a or {})}),
             env_b=env_of_b({"DIMSE_NATS_URL": url_b, **(env_b or {})}),
+            module=MODULE,
         )
         self._running: Final[dict[str, Proxy]] = {"proxy a": pair.a, "proxy b": pair.b}
         self._all: Final = [pair.a, pair.b]
@@ -54,7 +57,7 @@ class Stage:
             return
         before = self._running[victim]
         before.process.kill()
-        proxy = Proxy(f"{before.name}-{self._kills}", self._folder, before.env)
+        proxy = Proxy(f"{before.name}-{self._kills}", self._folder, before.env, module=MODULE, cwd=Path.cwd())
         self._all.append(proxy)
         self._running[victim] = proxy
         proxy.wait_for("ready", seconds=START_SECONDS)

@@ -27,6 +27,8 @@ GRACE_SECONDS: Final = 2
 START_SECONDS: Final = 40.0
 STOP_SECONDS: Final = 20.0
 
+PRODUCT: Final = "dimse_proxy"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -46,7 +48,7 @@ class Proxy:
         folder: Path,
         env: Mapping[str, str],
         *,
-        module: str = "dimse_proxy",
+        module: str = PRODUCT,
         arguments: Sequence[str] = (),
         cwd: Path | None = None,
     ) -> None:
@@ -125,6 +127,7 @@ class Pair:
         target_b: Target | None = None,
         env_a: Mapping[str, str] | None = None,
         env_b: Mapping[str, str] | None = None,
+        module: str = PRODUCT,
     ) -> None:
         """Starts both and waits until each is ready and sees the other.
 
@@ -135,6 +138,7 @@ class Pair:
             target_b: the AE that B calls for associations accepted by A; without it, B only originates.
             env_a: additional or other DIMSE_ variables of A.
             env_b: additional or other DIMSE_ variables of B.
+            module: what is run, of this folder's if it is not the product.
         """
         self.folder: Final = folder
         self.root: Final = f"T{uuid.uuid4().hex[:12]}"
@@ -143,8 +147,13 @@ class Pair:
         self.allowed_troubles: str | None = None
         self._stopped = False
         self._known_troubles: dict[str, int] = {}
-        self.a: Final = Proxy("proxy-a", folder, self._env(nats_url, "A", target_a, env_a))
-        self.b: Final = Proxy("proxy-b", folder, self._env(nats_url, "B", target_b, env_b))
+        cwd = None if module == PRODUCT else Path.cwd()
+        env_of_a, env_of_b = (
+            self._env(nats_url, channel, target, env)
+            for channel, target, env in (("A", target_a, env_a), ("B", target_b, env_b))
+        )
+        self.a: Final = Proxy("proxy-a", folder, env_of_a, module=module, cwd=cwd)
+        self.b: Final = Proxy("proxy-b", folder, env_of_b, module=module, cwd=cwd)
         try:
             for proxy in (self.a, self.b):
                 proxy.wait_for("ready", seconds=START_SECONDS)
