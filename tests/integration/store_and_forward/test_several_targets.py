@@ -1,5 +1,6 @@
 """Routes: what is queued is said for each, and a target that is away does not hold up another one."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,7 +72,9 @@ def test_the_first_queued_route_needs_a_restart_and_others_do_not(sites: tuple[S
     made.allowed_troubles = "needs a restart"
     relaying = made.start("CLINIC", '[[local]]\ncalled = "DIRECT"\nchannel = "CLOUD"\n')
     made.routes_file("CLINIC").write_text(QUEUED.format(title="THERE"))
+    relaying.process.signal(signal.SIGHUP)
     relaying.wait_for("the first route with store-and-forward needs a restart")
     hospital = made.routes_file("HOSPITAL")
     hospital.write_text(hospital.read_text() + QUEUED.format(title="NEW").replace("CLOUD", "ANNEX"))
+    made["HOSPITAL"].process.signal(signal.SIGHUP)
     made["HOSPITAL"].wait_for("queue ready.*ANNEX_HOSPITAL_CHUNKS")
