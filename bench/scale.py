@@ -85,6 +85,6 @@ QUICK: Final = Scale(
     link_small_images=10,
     link_frames=160,
     link_echoes=8,
-    link_queued=200,
+    link_queued=280,
     link_queued_small=200,
 )

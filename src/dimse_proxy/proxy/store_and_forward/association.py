@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
+from dimse_proxy.proxy.store_and_forward.closings import Closings
 from dimse_proxy.proxy.store_and_forward.outgoing import AssociationLostError, OutgoingAssociation
 from dimse_proxy.proxy.store_and_forward.prefetch import Fetched, Item, Prefetch, Unusable
 from dimse_proxy.proxy.store_and_forward.queue import Queue
@@ -40,8 +41,6 @@ _MISSING_PAUSE: Final = 0.5
 _UNPURGED: Final = 32 * 1024 * 1024
 """Bytes of chunks that were delivered and are not purged yet: with `sync_interval: always` each purge waits for the
 disk, and one for a whole association costs no more than one for an object."""
-_CLOSING: Final = 256
-"""Objects whose delivery is being written down while the next ones are sent: at 80 ms that is 3000 a second."""
 _POLLS: Final = (0.1, 0.2, 0.5, 1.0)
 """Seconds between looks for more objects of an association that goes on."""
 _STOPPING_PAUSE: Final = 1.0
@@ -127,8 +126,7 @@ class AssociationDelivery:
         self._attempts: dict[int, Attempt] = {}
         self._unreadable: Final[set[int]] = set()
         self._failures = 0
-        self._closing: Final = asyncio.Semaphore(_CLOSING)
-        self._closings: Final[set[asyncio.Task[None]]] = set()
+        self._closings: Final = Closings()
         self._delivered: Final[dict[int, int]] = {}
         """Bytes of objects whose records are gone and whose chunks are still there."""
         self._loop: Final = asyncio.get_running_loop()
@@ -151,8 +149,7 @@ class AssociationDelivery:
         finally:
             if self._outgoing is not None:
                 self._outgoing.abort()
-            if self._closings:
-                await asyncio.wait(set(self._closings))
+            await self._closings.finish()
             await self._purge()
 
     async def _run(self) -> float | None:
@@ -181,8 +178,7 @@ class AssociationDelivery:
             polls += 1
         if self._outgoing is not None:
             await self._outgoing.release()
-        if self._closings:
-            await asyncio.wait(set(self._closings))
+        await self._closings.finish()
         self.is_empty = not records
         if has_ended and self.is_empty:
             # Nothing is being uploaded any more: one purge for all.
@@ -196,8 +192,7 @@ class AssociationDelivery:
 
     async def _survey(self) -> tuple[set[int], set[int]]:
         """Return the objects that are there, and those that are dead; learn of those that were tried."""
-        if self._closings:
-            await asyncio.wait(set(self._closings))  # What was delivered must not be found again.
+        await self._closings.finish()  # What was delivered must not be found again.
         if self._is_asked_again():
             self._attempts.clear()
         queue, key = self._queue, self._key
@@ -397,7 +392,7 @@ class AssociationDelivery:
                 self._queue.observer.object_delivered(
                     self._queue.channel, self._key, record, verdict.text, verdict.is_warning
                 )
-                await self._close(item)
+                await self._closings.begin(self._forget(item))
             case Outcome.TRY_AGAIN:
                 await self._try_again(number, verdict.text, status)
                 self._failures += 1
@@ -411,14 +406,8 @@ class AssociationDelivery:
 
     # What became of it.
 
-    async def _close(self, item: Item) -> None:
-        """Write down that an object was delivered, while the next one is sent."""
-        await self._closing.acquire()
-        task = self._loop.create_task(self._forget(item))
-        self._closings.add(task)
-        task.add_done_callback(self._closings.discard)
-
     async def _forget(self, item: Item) -> None:
+        """Write down that an object was delivered."""
         queue, key, number = self._queue, self._key, item.record.number
         try:
             await queue.remove(item.sequence, RESULT_TIMEOUT)
@@ -431,8 +420,6 @@ class AssociationDelivery:
             queue.observer.queue_trouble(
                 queue.channel, f"an object was delivered and stays in the queue, so it will come twice: {error}"
             )
-        finally:
-            self._closing.release()
 
     async def _purge(self) -> None:
         """Purge the chunks of what was delivered."""
