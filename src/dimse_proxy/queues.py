@@ -99,9 +99,11 @@ class Queues:
         self._deliveries: Final[dict[str, Delivery]] = {}
         self._waiting: Final[list[Work]] = [self._link.run]
         self._tasks: asyncio.TaskGroup | None = None
+        self._table: Routes | None = None
 
     def serve(self, table: Routes) -> None:
         """Queue and deliver for the channels of a table of routes; what was begun for others goes on."""
+        self._table = table
         for channel in table.queued_channels:
             self._store_for(channel)
         for channel in channels_delivered_from(self._settings, table):
@@ -114,7 +116,7 @@ class Queues:
         """Open a session for an association that was accepted here: of a queue, or of the tunnel."""
         if asked.delivery != STORE_AND_FORWARD:
             return self._exchange.open_session(asked.channel, info, user)
-        return self._store_for(asked.channel).open_session(info, request, user)
+        return self._store_for(asked.channel).open_session(asked, info, request, user)
 
     def flows(self) -> Sequence[FlowView]:
         """Return how everything is that is queued or delivered here (`queue_view.QueuesView`)."""
@@ -180,11 +182,10 @@ class Queues:
             open_tunnel,
             exchange.flush,
             refresh=settings.queue_refresh,
-            must_be_there=settings.queue_requires_target,
             timeout=settings.connect_timeout + settings.accept_timeout,
         )
         self._begin(queue.keep)
-        self._show(OUT, queue, needs_target=settings.queue_requires_target)
+        self._show(OUT, queue, needs_target=partial(self._needs_target, channel))
         return Store(
             queue,
             targets,
@@ -212,10 +213,13 @@ class Queues:
             Sweep(queue, delivery).run,
             Asked(queue, delivery).run,
         )
-        self._show(IN, queue, needs_target=False)
+        self._show(IN, queue, needs_target=lambda: False)
         return delivery
 
-    def _show(self, direction: str, queue: Queue, *, needs_target: bool) -> None:
+    def _needs_target(self, channel: str) -> bool:
+        return self._table is None or not self._table.takes_without_target(channel)
+
+    def _show(self, direction: str, queue: Queue, *, needs_target: Callable[[], bool]) -> None:
         """Have a flow looked at, if somebody wants to know how it is."""
         if self._is_watched:
             meter = Meter(queue, may_read=direction == IN)

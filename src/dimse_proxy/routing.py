@@ -130,13 +130,19 @@ def _local_aes(
             channel=_channel(entry.channel, channels),
             ask_for=entry.ask_for,
             delivery=entry.delivery or settings.delivery,
+            requires_target=settings.queue_requires_target if entry.requires_target is None else entry.requires_target,
         )
     if channels.default is None or (entries and settings.answers_to_default_only):
         return
     taken = {entry.called for entry in entries} | aliases
     for title in settings.local_ae_titles:
         if title not in taken:
-            yield LocalAe(called=title, channel=channels.default, delivery=settings.delivery)
+            yield LocalAe(
+                called=title,
+                channel=channels.default,
+                delivery=settings.delivery,
+                requires_target=settings.queue_requires_target,
+            )
 
 
 def _targets(settings: Settings, file: "RoutesFile | None", channels: PeerChannels) -> Iterator[Target]:

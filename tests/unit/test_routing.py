@@ -312,7 +312,19 @@ def test_what_is_queued_is_said_for_all_or_for_each(tmp_path: Path) -> None:
     assert some.project("PACS_S1") == AskedFor(channel="S1", called="PACS")
     every = table(tmp_path, file.replace("store-and-forward", "relay"), DELIVERY="store-and-forward")
     assert every.queued_channels == ("S1",)
+    assert some.takes_without_target("S2")
+    assert not some.takes_without_target("S1")
+    wary = table(tmp_path, file + "requires_target = true\n")
+    assert wary.project("MAIL") == AskedFor(
+        channel="S2", called="MAIL", delivery="store-and-forward", requires_target=True
+    )
+    assert not wary.takes_without_target("S2")
+    assert table(tmp_path, file + "requires_target = false\n", QUEUE_REQUIRES_TARGET="true").takes_without_target("S2")
     # Whoever calls a Move alias wants to hear what the asker says.
     assert every.project("WS1_OF_S2") == AskedFor(channel="S2", called="WS1", is_alias=True)
     anything = Routing(settings(CONFIG_PATH=str(tmp_path / "none"), AE="*", DELIVERY="store-and-forward")).table
     assert anything.project("WHATEVER") == AskedFor(channel="B", called="WHATEVER", delivery="store-and-forward")
+    wary = Routing(
+        settings(CONFIG_PATH=str(tmp_path / "none"), AE="*", DELIVERY="store-and-forward", QUEUE_REQUIRES_TARGET="true")
+    ).table
+    assert not wary.takes_without_target("B")

@@ -19,7 +19,7 @@ from dimse_proxy.config.values import check_ae_title, check_host
 from dimse_proxy.errors import ConfigError
 from dimse_proxy.parts import policy_of
 from dimse_proxy.proxy.callbacks import call_back_troubles
-from dimse_proxy.proxy.routes import ANY, Routes, Target
+from dimse_proxy.proxy.routes import ANY, STORE_AND_FORWARD, LocalAe, Routes, Target
 from dimse_proxy.routing import Routing, routing_of
 
 NOWHERE: Final = 1
@@ -121,6 +121,7 @@ def _everything(settings: Settings, routing: Routing, warnings: list[str]) -> Js
                 "channel": local.channel,
                 "ask_for": local.ask_for,
                 "delivery": local.delivery,
+                "requires_target": local.requires_target,
             }
             for local in routes.local_aes
         ],
@@ -172,7 +173,7 @@ def _write_tables(settings: Settings, routing: Routing) -> None:
         "What AEs of this network call here",
         ("called", "goes to channel", "asks for", "delivery"),
         (
-            (_any(local.called), local.channel, local.ask_for or "the called AE title", local.delivery)
+            (_any(local.called), local.channel, local.ask_for or "the called AE title", _delivery(local))
             for local in routes.local_aes
         ),
     )
@@ -202,6 +203,11 @@ def _target_row(routes: Routes, target: Target) -> tuple[str, ...]:
 
 def _any(title: str) -> str:
     return "any other AE title" if title == ANY else title
+
+
+def _delivery(local: LocalAe) -> str:
+    needs = local.delivery == STORE_AND_FORWARD and local.requires_target
+    return f"{local.delivery}, while the target is there" if needs else local.delivery
 
 
 # One association.

@@ -131,6 +131,8 @@ class LocalEntry(_Table):
     """AE title to ask for there; None: the called one."""
     delivery: DeliveryOrUnset = None
     """What becomes of storage associations; None: DIMSE_DELIVERY."""
+    requires_target: FlagOrUnset = None
+    """Whether they are queued only while the target accepts them too; None: DIMSE_QUEUE_REQUIRES_TARGET."""
 
 
 class TargetEntry(_Table):

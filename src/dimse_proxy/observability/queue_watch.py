@@ -106,15 +106,15 @@ class QueueWatch(QueueListener):
         self._wall_clock: Final = wall_clock
         self._forget: Final = forget
         self._flows: Final[dict[tuple[str, str], _Flow]] = {}
-        self._meters: Final[list[tuple[str, MeterNumbers, bool]]] = []
+        self._meters: Final[list[tuple[str, MeterNumbers, Callable[[], bool]]]] = []
 
-    def add(self, direction: str, meter: MeterNumbers, *, needs_target: bool) -> None:
-        """Show this flow too."""
+    def add(self, direction: str, meter: MeterNumbers, *, needs_target: Callable[[], bool]) -> None:
+        """Show this flow too; `needs_target` tells whether nothing is taken while the target is away."""
         self._meters.append((direction, meter, needs_target))
 
     def flows(self) -> Sequence[FlowView]:
         """Return what is known now."""
-        return [self._view(direction, meter, needs_target) for direction, meter, needs_target in self._meters]
+        return [self._view(direction, meter, needs_target()) for direction, meter, needs_target in self._meters]
 
     # `queueing.hooks.QueueObserver`
 

@@ -41,6 +41,8 @@ class AskedFor:
     """A Move alias was called: `called` is the asker's own title, and it is the one to call there."""
     delivery: str = RELAY
     """`relay` or `store-and-forward`."""
+    requires_target: bool = False
+    """What is queued is only accepted while the target accepts it too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,17 @@ class LocalAe:
     """The AE title to ask for there; None: the called one."""
     delivery: str = RELAY
     """`relay` or `store-and-forward`."""
+    requires_target: bool = False
+    """What is queued is only accepted while the target accepts it too."""
+
+    def asked(self, called: str) -> AskedFor:
+        """What is asked for when `called` is called here."""
+        return AskedFor(
+            channel=self.channel,
+            called=self.ask_for or called,
+            delivery=self.delivery,
+            requires_target=self.requires_target,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,8 +178,7 @@ class Routes:
             if local.called == ANY:
                 anything.append(local)
             else:
-                asked = AskedFor(channel=local.channel, called=local.ask_for or local.called, delivery=local.delivery)
-                _add(projected, local.called, asked)
+                _add(projected, local.called, local.asked(local.called))
         if len(anything) > 1:
             raise LocalProtocolError("two routes for every called AE title")
         aliases: dict[str, dict[str, str]] = {}
@@ -197,6 +209,13 @@ class Routes:
         queued = (local.channel for local in self.local_aes if local.delivery == STORE_AND_FORWARD)
         return tuple(dict.fromkeys(queued))
 
+    def takes_without_target(self, channel: str) -> bool:
+        """Whether something is queued for a channel even while its target is away."""
+        return any(
+            local.channel == channel and local.delivery == STORE_AND_FORWARD and not local.requires_target
+            for local in self.local_aes
+        )
+
     @property
     def titles(self) -> tuple[str, ...]:
         """Called AE titles that the listener answers to, the aliases last; may hold `*`."""
@@ -206,8 +225,7 @@ class Routes:
         """What to ask another side for when a local association calls `called`; None if no route leads anywhere."""
         asked = self._projected.get(called)
         if asked is None and self._anything is not None:
-            anything = self._anything
-            return AskedFor(channel=anything.channel, called=anything.ask_for or called, delivery=anything.delivery)
+            return self._anything.asked(called)
         return asked
 
     def way(self, asked: AskedFor) -> Way | None:

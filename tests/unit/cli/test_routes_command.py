@@ -82,7 +82,13 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = json.loads(printed(capsys, tmp_path, as_json=True))
     assert table["file"] == str(tmp_path / "routes.toml")
     assert (table["channel"], table["peer_channels"], table["default_channel"]) == ("HUB", ["S1", "S2"], None)
-    assert table["local"][1] == {"called": "*", "channel": "S2", "ask_for": None, "delivery": "relay"}
+    assert table["local"][1] == {
+        "called": "*",
+        "channel": "S2",
+        "ask_for": None,
+        "delivery": "relay",
+        "requires_target": False,
+    }
     assert table["targets"][0] == {
         "asked_for": ["ARCHIVE", "a|b"],
         "channels": ["S1", "S2"],

@@ -49,7 +49,7 @@ class Watching:
         self.watch = QueueWatch(lambda: self.now, lambda: 1_700_000_000 + self.now, forget=60.0)
         self.meter = MeterDouble()
         for direction in ("out", "in"):
-            self.watch.add(direction, self.meter, needs_target=False)
+            self.watch.add(direction, self.meter, needs_target=lambda: False)
 
     @property
     def out(self) -> FlowView:

@@ -44,7 +44,6 @@ class Targets:
         flush: Callable[[], None],
         *,
         refresh: float,
-        must_be_there: bool,
         timeout: float,
     ) -> None:
         """Know nothing yet.
@@ -53,24 +52,24 @@ class Targets:
             open_session: to the other side, through the tunnel.
             flush: publishes what the tunnel has to send.
             refresh: seconds after which a target is asked again.
-            must_be_there: an association is only accepted while the target accepts one too.
             timeout: seconds for a question that an association depends on.
         """
         self._open_session: Final = open_session
         self._flush: Final = flush
         self._refresh: Final = refresh
-        self._must_be_there: Final = must_be_there
         self._timeout: Final = timeout
         self._known: Final[OrderedDict[tuple[str, str], Knowledge]] = OrderedDict()
         self._unreachable: Final[dict[tuple[str, str], tuple[float, NotAsked]]] = {}
         self._asking: Final[dict[tuple[str, str], asyncio.Task[object]]] = {}
 
-    async def negotiate(self, request: AssociateRequest, info: Mapping[str, str]) -> Negotiated | NotAsked:
+    async def negotiate(
+        self, request: AssociateRequest, info: Mapping[str, str], *, must_be_there: bool
+    ) -> Negotiated | NotAsked:
         """Answer a request; `NotAsked` if the target has to be there and is not."""
         key = (info.get("called", ""), ae_title_from_bytes(request.calling_ae_title))
         known = self._knowledge(key)
         answer = known.answer(request.presentation_contexts)
-        if self._must_be_there:
+        if must_be_there:
             asked = await self._ask(key, request, info, self._timeout)
             if isinstance(asked, NotAsked):
                 return asked

@@ -13,6 +13,7 @@ from typing import Final, assert_never
 from dimse_proxy.proxy.exchange import SessionUser
 from dimse_proxy.proxy.ports import SessionPort
 from dimse_proxy.proxy.refusals import RefusalCode, Refused
+from dimse_proxy.proxy.routes import AskedFor
 from dimse_proxy.proxy.store_and_forward.asking import Negotiated, Targets
 from dimse_proxy.proxy.store_and_forward.bridge import Bridge
 from dimse_proxy.proxy.store_and_forward.commitment import CommitmentSession
@@ -79,7 +80,9 @@ class Store:
         self._commitment_timeout: Final = commitment_timeout
         self._sessions: Final[set[StoreSession]] = set()
 
-    def open_session(self, info: Mapping[str, str], request: AssociateRequest, user: SessionUser) -> SessionPort:
+    def open_session(
+        self, asked: AskedFor, info: Mapping[str, str], request: AssociateRequest, user: SessionUser
+    ) -> SessionPort:
         """Open a session for a request."""
         if not self._has_usable_titles(info):
             return self.open_tunnel(info, user)  # What could not be written again is the target's to judge.
@@ -90,7 +93,7 @@ class Store:
         key = AssociationKey(
             self.queue.codec.token(info["calling"]), new_association(time.time_ns() // 1_000_000, self.random_bytes(10))
         )
-        session = StoreSession(self, key, info, request, user)
+        session = StoreSession(self, key, info, request, user, requires_target=asked.requires_target)
         self._sessions.add(session)
         return session
 
@@ -130,8 +133,11 @@ class StoreSession:
         info: Mapping[str, str],
         request: AssociateRequest,
         user: SessionUser,
+        *,
+        requires_target: bool,
     ) -> None:
         self._store: Final = store
+        self._requires_target: Final = requires_target
         self._queue: Final = store.queue
         self.key: Final = key
         self._info: Final = info
@@ -260,7 +266,7 @@ class StoreSession:
         if trouble and not self._is_gone:
             self._user.session_failed(RefusalCode.QUEUE, trouble)
             return
-        match await self._store.targets.negotiate(self._request, self._info):
+        match await self._store.targets.negotiate(self._request, self._info, must_be_there=self._requires_target):
             case Negotiated(results=results, longest=longest, assumed=assumed, text=text):
                 if assumed:
                     self._queue.observer.contexts_assumed(self._queue.channel, self._parties.called, assumed, text)
