@@ -21,7 +21,7 @@ from dimse_proxy.transports.streams import Address
 
 BINARY: Final = "nats-server"
 
-ENVIRONMENT: Final = {"GOGC": "400"}
+ENVIRONMENT: Final = {"GOGC": "800", "GOMEMLIMIT": "512MiB"}
 """Of nats-server, unless ours says otherwise. Its heap is small and every large message passes through it as garbage:
 collecting that half as often takes half of its time, for some ten megabytes (docs/performance.md)."""
 

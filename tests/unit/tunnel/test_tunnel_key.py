@@ -22,6 +22,7 @@ from dimse_proxy.tunnel.frames import HEADER, HEADER_SIZE, FrameType, KeyId, enc
 from dimse_proxy.tunnel.graveyard import LONGEST
 from dimse_proxy.tunnel.hello import add_codes, split_codes
 from dimse_proxy.tunnel.peer import PeerState
+from dimse_proxy.tunnel.sealed_line import SealedLine
 from tests.unit.tunnel.network import Network, Node, frame, is_kind, kinds, open_session, pair, random_source
 
 OLD, NEW, OTHER = random_source(1)(32), random_source(2)(32), random_source(3)(32)
@@ -270,6 +271,19 @@ def test_an_answer_with_another_key_is_refused() -> None:
         give(a, network, peer_of(b).control_frame(FrameType.OPENED, theirs.id, 99, 0, body))
     assert a.tunnel.counters.bad_frames == 5
     assert not ours.is_over
+
+
+def test_the_same_answer_again_changes_nothing() -> None:
+    network, a, b = pair(SEALED)
+    ours, theirs = open_session(network, a, b)
+    assert isinstance(theirs.line, SealedLine)
+    assert theirs.line._seal is not None
+    body = encode_body({"limit": 1 << 20, "public_key": theirs.line._seal.public.hex()})
+    give(a, network, peer_of(b).control_frame(FrameType.OPENED, theirs.id, 99, 0, body))
+    assert a.tunnel.counters.bad_frames == 0
+    theirs.send_data(b"still", network.now)
+    network.run(1)
+    assert bytes(a.sides[ours.id].received) == b"still"
 
 
 @pytest.mark.parametrize("key", [bytes(32), b"\1" + bytes(31)], ids=["zero", "low order"])
