@@ -12,6 +12,7 @@ from bench.goals import goals
 from bench.measurement import take_turns
 from bench.plan import plan
 from bench.plot import short
+from bench.record import RECORD, read, renewed
 from bench.results import Results, Table
 from bench.scale import FULL, QUICK
 from bench.ways import Ways
@@ -60,11 +61,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description="Measures the proxies beside what else there is.")
     parser.add_argument("--quick", action="store_true", help="less than three minutes")
     parser.add_argument("--only", action="append", default=[], help="work loads whose names begin so; again for more")
+    parser.add_argument("--renew", action="store_true", help="replace the tables of --only in the report")
     parser.add_argument("--out", type=Path, help="folder for the report")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dimse-bench-") as folder:
         results = measure(is_quick=arguments.quick, only=arguments.only, folder=Path(folder))
-    out = arguments.out or (QUICK_FOLDER if arguments.quick or arguments.only else FULL_FOLDER)
+    if arguments.renew:
+        results = renewed(read((arguments.out or FULL_FOLDER) / report.CHARTS / RECORD), results)
+    is_partial = arguments.quick or arguments.only
+    out = arguments.out or (QUICK_FOLDER if is_partial and not arguments.renew else FULL_FOLDER)
     report.write(results, out)
     print("== Figures to reach")
     for goal in goals(results):

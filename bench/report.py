@@ -3,13 +3,13 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from bench.goals import Goal, goals
 from bench.measurement import MEBIBYTE, Series, spread
 from bench.plot import Bar, chart, short
+from bench.record import RECORD, as_json
 from bench.results import Results, Table
 
 PAGE: Final = "benchmarks.md"
@@ -22,51 +22,11 @@ def write(results: Results, folder: Path) -> None:
     if charts.exists():
         shutil.rmtree(charts)
     charts.mkdir(parents=True)
-    (charts / "results.json").write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
+    (charts / RECORD).write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
     for table in results.tables:
         if len(table.series) > 1:
             (charts / f"{table.name}.svg").write_text(_chart(table), encoding="utf-8")
     (folder / PAGE).write_text(page(results), encoding="utf-8")
-
-
-def as_json(results: Results) -> dict[str, object]:
-    """Everything, each run of each contender included."""
-    return {
-        "machine": dict(results.machine),
-        "quick": results.is_quick,
-        "minutes": round(results.minutes, 1),
-        "goals": [asdict(goal) | {"reached": goal.is_reached} for goal in goals(results)],
-        "workloads": [
-            {
-                "name": table.name,
-                "title": table.title,
-                "what": table.what,
-                "series": [
-                    {
-                        "contender": series.contender,
-                        "attempts": series.attempts,
-                        "wide": series.is_wide,
-                        "runs": [
-                            {
-                                "figures": _rounded(run.figures),
-                                "cpu_seconds": _rounded(run.cpu),
-                                "resident_bytes": dict(run.memory),
-                                "bytes": run.length,
-                            }
-                            for run in series.runs
-                        ],
-                    }
-                    for series in table.series
-                ],
-            }
-            for table in results.tables
-        ],
-    }
-
-
-def _rounded(figures: object) -> dict[str, float]:
-    assert hasattr(figures, "items")
-    return {name: float(f"{value:.5g}") for name, value in figures.items()}
 
 
 def page(results: Results) -> str:
@@ -126,7 +86,8 @@ def _spread(value: float | None) -> str:
 
 
 def _section(table: Table) -> list[str]:
-    parts = [f"## {table.title}", "", table.what, ""]
+    later = " Measured again later, by itself." if table.is_later else ""
+    parts = [f"## {table.title}", "", table.what + later, ""]
     if len(table.series) > 1:
         parts += [f"![{table.title}]({CHARTS}/{table.name}.svg)", ""]
     figures = table.series[0].figures

@@ -14,6 +14,8 @@ class Table:
     title: str
     what: str
     base: str
+    is_later: bool = False
+    """It was measured after the others, by itself."""
     series: Sequence[Series]
 
     def of(self, contender: str) -> Series | None:

@@ -23,7 +23,8 @@ BINARY: Final = "nats-server"
 
 ENVIRONMENT: Final = {"GOGC": "800", "GOMEMLIMIT": "512MiB"}
 """Of nats-server, unless ours says otherwise. Its heap is small and every large message passes through it as garbage:
-collecting that half as often takes half of its time, for some ten megabytes (docs/performance.md)."""
+collecting that less often halves its time, for some 30 megabytes (docs/performance.md). The limit is for a deep
+JetStream, whose heap is not small."""
 
 _START_TIMEOUT: Final = 10.0
 """Seconds until it must accept connections; it takes a tenth of one."""

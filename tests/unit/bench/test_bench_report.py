@@ -1,12 +1,14 @@
 """The page, the JSON and the figures to reach, from results that are made up."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bench import report
 from bench.goals import goals
 from bench.measurement import Run, Series
+from bench.record import RECORD, read, renewed
 from bench.results import Results, Table
 from bench.ways import PROXY_A, PROXY_B
 from bench.workload import DIRECT, FORWARDER, OBJECT_MILLISECONDS, PAIR, RATE
@@ -66,3 +68,17 @@ def test_for_the_terminal(results: Results) -> None:
     text = "\n".join(report.lines(results.tables[0]))
     assert "SPREAD" in text
     assert "0.40 of direct" in text
+
+
+def test_a_table_that_is_measured_again_takes_the_place_of_the_old_one(results: Results, tmp_path: Path) -> None:
+    other = replace(results.tables[0], name="large", title="Large")
+    report.write(replace(results, tables=[results.tables[0], other]), tmp_path)
+    kept = read(tmp_path / "benchmarks" / RECORD)
+    again = replace(results, tables=[replace(results.tables[0], series=[series(DIRECT, 1, 1, 1)])], minutes=0.5)
+    made = renewed(kept, again)
+    assert [(table.name, table.is_later) for table in made.tables] == [("ct", True), ("large", False)]
+    assert made.minutes == 1.5
+    assert made.tables[0].series[0].values(RATE) == [1, 1, 1]
+    page = report.page(made)
+    assert page.count("Measured again later, by itself.") == 1
+    assert "| pair | 164 | **41%** | 0.40 (**38%**) |" in page, "what was read is what was written"
