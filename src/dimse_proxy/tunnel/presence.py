@@ -177,7 +177,8 @@ class Presence:
         self._mismatches.pop(channel, None)
         is_first = peer.hello is None
         peer.hello = hello
-        peer.opened_since_hello = 0
+        # What it has not acknowledged, it may have been asked for since it said this.
+        peer.opened_since_hello = sum(session.opening is not None for session in peer.sessions.values())
         if is_first:
             self._context.emit(PeerAppeared(peer=peer.snapshot()))
         self.heard(peer, now)

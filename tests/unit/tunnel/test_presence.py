@@ -333,3 +333,18 @@ def test_a_channel_added_before_the_connection_is_asked_with_all_others() -> Non
     a.tunnel.talk_to(["B"])
     network.connect()
     assert [peer.channel for peer in a.tunnel.peers()] == ["B"]
+
+
+def test_a_hello_that_crosses_an_open_does_not_make_it_forgotten() -> None:
+    """Who is asked for many at once says what it has to do before the last open has come."""
+    a = Node("A", "a1", ("B",), TunnelSettings())
+    network = Network(a, *(Node("B", name, ("A",), TunnelSettings()) for name in ("b1", "b2")))
+    network.connect()
+    network.run(1)
+    hellos = [message for message in network.log if message.subject == "DIMSE.A.B.hello"][-2:]
+    bound = []
+    for _ in range(8):
+        bound.append(a.tunnel.open_session("B", {}, network.now).peer)
+        for hello in hellos:
+            a.tunnel.receive_message(hello.subject, b"".join(hello.parts), network.now)
+    assert sorted(name or "" for name in bound) == ["b1"] * 4 + ["b2"] * 4
