@@ -3,7 +3,10 @@
 Each step is a few lines here; how it is done is in the modules beside this one.
 """
 
+import os
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -49,7 +52,13 @@ def play(*, keep: bool) -> int:
             return demonstration.run(keep=keep)
         except KeyboardInterrupt:
             report.farewell()
-            return 0 if demonstration.stays_up else EXIT_INTERRUPTED
+            code = 0 if demonstration.stays_up else EXIT_INTERRUPTED
+            if threading.active_count() > 1:
+                # A thread of pynetdicom's may have been made and not yet told to end, and Python would wait for it.
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+            return code
 
 
 class Demonstration:
