@@ -43,30 +43,25 @@ def configure_logging(settings: "Settings", stream: TextIO | None = None) -> Non
     stream = sys.stderr if stream is None else stream
     as_text = settings.log_format == "text" or (settings.log_format == "auto" and stream.isatty())
     number = logging.getLevelNamesMapping()[settings.log_level]
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    last: list[structlog.typing.Processor] = [
+        structlog.processors.format_exc_info,
+        keep_harmless,
+        _renderer(colors=stream.isatty()) if as_text else structlog.processors.JSONRenderer(ensure_ascii=False),
     ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
     handler = logging.StreamHandler(stream)
     handler.addFilter(_harmless_arguments)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                keep_harmless,
-                _renderer(colors=stream.isatty()) if as_text else structlog.processors.JSONRenderer(ensure_ascii=False),
-            ],
+            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, timestamp],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.add_log_level, _add_logger_name, timestamp, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=lambda *names: _Lines(handler, *names),
+        cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -75,6 +70,34 @@ def configure_logging(settings: "Settings", stream: TextIO | None = None) -> Non
     root.setLevel(number)
     for library in _LIBRARIES:
         logging.getLogger(library).setLevel(max(number, logging.INFO))
+
+
+class _Lines:
+    """Writes finished lines of structlog where the handler writes those of the standard library."""
+
+    def __init__(self, handler: "logging.StreamHandler[TextIO]", name: str = "") -> None:
+        self.name: Final = name
+        self._handler: Final = handler
+
+    def write(self, line: str) -> None:
+        """Write one line; if nobody takes it, nobody can be told."""
+        handler = self._handler
+        handler.acquire()
+        try:
+            handler.stream.write(line + "\n")
+            handler.stream.flush()
+        except (OSError, ValueError):
+            return
+        finally:
+            handler.release()
+
+    debug = info = warning = error = critical = exception = write
+
+
+def _add_logger_name(logger: _Lines, _method: str, event_dict: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    if logger.name:
+        event_dict["logger"] = logger.name
+    return event_dict
 
 
 def keep_harmless(logger: Any, method_name: str, event_dict: MutableMapping[str, Any]) -> Mapping[str, Any]:
