@@ -122,6 +122,8 @@ def _harmless_arguments(record: logging.LogRecord) -> bool:
 
 
 def _harmless(value: Any, depth: int = _DEEPEST_VALUE) -> Any:
+    if type(value) is str:
+        return _short(value)
     match value:
         case None | bool() | int() | float():
             return value
@@ -143,6 +145,8 @@ def _harmless(value: Any, depth: int = _DEEPEST_VALUE) -> Any:
 
 
 def _short(text: str) -> str:
+    if text.isprintable() and len(text) <= _LONGEST_VALUE:
+        return text  # as nearly all are
     if len(text) > _LONGEST_VALUE:
         text = f"{text[:_LONGEST_VALUE]}... ({len(text)} characters)"
     return _printable(text)

@@ -24,7 +24,7 @@ from dimse_proxy.proxy.timers import RelaySettings, Timer
 from dimse_proxy.tunnel.events import TunnelCode
 from dimse_proxy.upper_layer.ae_title import ae_title_from_bytes
 from dimse_proxy.upper_layer.association import Role
-from dimse_proxy.upper_layer.codec import decode_pdu, encode_associate_reject
+from dimse_proxy.upper_layer.codec import encode_associate_reject
 from dimse_proxy.upper_layer.negotiation import FilteredRequest, filter_request, local_accept, restore_accept
 from dimse_proxy.upper_layer.pdu import (
     AssociateAccept,
@@ -35,6 +35,7 @@ from dimse_proxy.upper_layer.pdu import (
     ReleaseRequest,
     ReleaseResponse,
 )
+from dimse_proxy.upper_layer.recent import decode_pdu
 
 
 class AcceptorRelay(Relay):

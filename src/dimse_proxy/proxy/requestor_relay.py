@@ -16,7 +16,6 @@ from dimse_proxy.proxy.routes import AskedFor, Way
 from dimse_proxy.proxy.timers import RelaySettings, Timer
 from dimse_proxy.upper_layer.ae_title import ae_title_from_bytes, ae_title_to_bytes
 from dimse_proxy.upper_layer.association import Role
-from dimse_proxy.upper_layer.codec import decode_associate_request, decode_pdu
 from dimse_proxy.upper_layer.negotiation import FilteredRequest, filter_request, replace_titles, restore_accept
 from dimse_proxy.upper_layer.pdu import (
     AssociateAccept,
@@ -25,6 +24,7 @@ from dimse_proxy.upper_layer.pdu import (
     ReleaseRequest,
     ReleaseResponse,
 )
+from dimse_proxy.upper_layer.recent import decode_associate_request, decode_pdu
 
 
 class RequestorRelay(Relay):

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias, assert_never
 
 from dimse_proxy.errors import LocalProtocolError, RemoteProtocolError
-from dimse_proxy.upper_layer.codec import decode_pdu, encode_abort
+from dimse_proxy.upper_layer.codec import encode_abort
 from dimse_proxy.upper_layer.events import (
     AbortReceived,
     AssociateAcceptReceived,
@@ -38,6 +38,7 @@ from dimse_proxy.upper_layer.pdu import (
     ReleaseResponse,
 )
 from dimse_proxy.upper_layer.reader import MAX_ASSOCIATE_LENGTH, PduReader, looks_like
+from dimse_proxy.upper_layer.recent import decode_pdu
 from dimse_proxy.upper_layer.state_machine import (
     ACTIONS,
     STATE_MEANINGS,

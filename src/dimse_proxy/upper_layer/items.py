@@ -123,7 +123,10 @@ def decode_uid(raw: bytes) -> str:
     PS3.8 Annex F pads no UID in a PDU; padding with NUL or space, at either end, is seen in the field and taken off.
     What is not printable ASCII becomes `\xNN`, so that the text is fit for a log.
     """
-    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", raw.strip(b" \0").decode("latin-1"))
+    text = raw.strip(b" \0").decode("latin-1")
+    if text.isascii() and text.isprintable():
+        return text  # as nearly all are
+    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def encode_uid(uid: str) -> bytes:

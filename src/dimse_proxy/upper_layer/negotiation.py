@@ -19,7 +19,6 @@ from dimse_proxy.upper_layer.codec import (
     CONTEXT_FIELDS_LENGTH,
     ITEMS_OFFSET,
     PDU_HEADER_LENGTH,
-    decode_associate_request,
     encode_associate_accept,
     encode_context_result,
 )
@@ -37,6 +36,7 @@ from dimse_proxy.upper_layer.pdu import (
     SopClassExtendedNegotiation,
     UserItem,
 )
+from dimse_proxy.upper_layer.recent import decode_associate_request
 
 ACCEPTANCE: Final = 0
 """Result of a presentation context item (PS3.8 Table 9-18), as are the next two."""
