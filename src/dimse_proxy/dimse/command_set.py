@@ -248,8 +248,7 @@ class CommandSet:
         value = self.elements.get(tag)
         if value is None or len(value) != 2:
             return None
-        number: int = _US.unpack(value)[0]
-        return number
+        return value[0] | value[1] << 8
 
     def _text(self, tag: Tag) -> str | None:
         value = self.elements.get(tag)

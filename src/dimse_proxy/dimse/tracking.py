@@ -303,4 +303,5 @@ def service_of(command: CommandSet) -> str:
 
 def _class_of(response: CommandSet) -> StatusClass:
     # Without a status, nothing says that the operation went well.
-    return StatusClass.FAILURE if response.status is None else status_class(response.status)
+    status = response.status
+    return StatusClass.FAILURE if status is None else status_class(status)

@@ -268,6 +268,8 @@ class TlsStream:
                         self._is_eof_due = True
                         break
                     length += count
+                    if not self._incoming.pending and not self._tls.pending():
+                        break  # asked again, it would raise an error to say so, which costs as much as a record
                 else:
                     is_more = True
             except ssl.SSLWantReadError:
