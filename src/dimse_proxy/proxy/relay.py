@@ -349,8 +349,8 @@ class Relay(ABC):
         """Sends P-DATA on in its direction."""
         if not from_end_point:
             self._association.send_p_data(data, now)
-        elif self.session is not None:
-            self.session.send_data(data, now)
+        else:
+            self._send_to_session(data, now)
 
     def can_answer(self, *, to_end_point: bool) -> bool:
         """Whether one end still takes P-DATA: behind its own A-RELEASE-RQ only what the other had to say."""

@@ -164,8 +164,7 @@ class Sender:
             self._context.counters.credit_stalls += 1
         if self.armed is None:
             self._watch(now)
-        if self.is_blocked:
-            self._note_room()
+        self._note_room()
         return self._line.data_frame(offset, parts, is_marked)
 
     def end_frame(self, now: float) -> Message:

@@ -171,7 +171,7 @@ class Tunnel:
                 ready.append(session)
                 continue
             sender.is_ready = False
-            if sender.ends and sender.is_end_due:
+            if sender.is_end_due:
                 messages.append(sender.end_frame(now))
         if not ready and not small:
             del self._context.sending[peer]

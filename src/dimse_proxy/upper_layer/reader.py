@@ -144,22 +144,18 @@ class PduReader:
         size = len(data)
         try:
             while position < size:
-                if self._pdv_left and not self._message_control & _COMMAND:
-                    position = self._skip_fragment(position, size)
-                elif self._pdu_left or self._header:
-                    position = self._step(data, position)
-                else:
+                if not (self._pdu_left or self._header):
                     position = self._skip_plain_pdus(data, position)
                     good, good_marks = position, len(self._marks)
                     if position == size or data[position] != _P_DATA_TF:
                         break
-                    if position + _BOTH_HEADERS.size > size:
-                        position = self._step(data, position)
+                    if position + _BOTH_HEADERS.size <= size:
+                        _, pdu_length, length, context_id, control = _BOTH_HEADERS.unpack_from(data, position)
+                        position += _BOTH_HEADERS.size
+                        self._begin_p_data(pdu_length)
+                        self._begin_pdv(length, context_id, control, position)
                         continue
-                    _, pdu_length, length, context_id, control = _BOTH_HEADERS.unpack_from(data, position)
-                    position += _BOTH_HEADERS.size
-                    self._begin_p_data(pdu_length)
-                    self._begin_pdv(length, context_id, control, position)
+                position = self._step(data, position)
         except RemoteProtocolError as error:
             del self._marks[good_marks:]
             # Of a PDU that began in an earlier chunk, some bytes are gone already.
@@ -198,25 +194,12 @@ class PduReader:
             self._data_set_lengths[context_id] = self._data_set_lengths.get(context_id, 0) + skipped
         return position
 
-    def _skip_fragment(self, position: int, size: int) -> int:
-        """Skip the rest of a PDV of a data set, as far as there is some; return the offset behind it."""
-        left = self._pdv_left
-        end = position + left
-        if end > size:
-            self._pdv_left = end - size
-            self._pdu_left -= size - position
-            return size
-        self._pdv_left = 0
-        self._pdu_left -= left
-        if self._message_control or self._pdu_left:
-            self._end_pdv(end)
-        return end
-
     def _step(self, data: bytes | memoryview, position: int) -> int:
-        """Take the rest of a header or of a command's PDV, as far as it is in `data`; return the offset behind it."""
+        """Take the rest of a header or of a PDV, as far as it is in `data`; return the offset behind it."""
         if self._pdv_left:
             end = min(position + self._pdv_left, len(data))
-            self._fragment.extend(data[position:end])
+            if self._message_control & _COMMAND:
+                self._fragment.extend(data[position:end])
             self._pdv_left -= end - position
             self._pdu_left -= end - position
             if not self._pdv_left:
