@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,15 +127,25 @@ def test_a_signal_while_the_proxies_start_leaves_nothing(temporary: Path, tmp_pa
         process.stop()
 
 
+def test_nobody_gets_a_port_before_the_proxy_that_it_is_for() -> None:
+    # Those who ask for any port are given these numbers now and then, unless they are taken.
+    with ExitStack() as stack:
+        for reserved in proxies.reserve_ports(3):
+            stack.enter_context(reserved)
+            port = reserved.getsockname()[1]
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind((LOOPBACK, port))
+            with socket.create_server((LOOPBACK, port)) as proxy:
+                assert proxy.getsockname()[1] == port
+
+
 def test_a_port_in_use_is_named(
     temporary: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    free = proxies.free_ports
-    with socket.socket() as taken:
-        taken.bind((LOOPBACK, 0))
-        taken.listen()
+    reserve = proxies.reserve_ports
+    with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
-        monkeypatch.setattr(proxies, "free_ports", lambda _count: (*free(1), port, *free(1)))
+        monkeypatch.setattr(proxies, "reserve_ports", lambda _count: (*reserve(1), taken, *reserve(1)))
         assert demo.run(keep=False) == 1
     said = capsys.readouterr().err
     assert f"FAILED in step 'start': proxy A has ended with exit code 1: cannot listen on {LOOPBACK}:{port}" in said

@@ -3,6 +3,7 @@
 No test sleeps to synchronise: it polls here, and fails with what it waited for.
 """
 
+import os
 import random
 import socket
 import threading
@@ -15,7 +16,9 @@ T = TypeVar("T")
 LOOPBACK: Final = "127.0.0.1"
 
 # Below Linux' ephemeral ports (from 32768), so that no outgoing connection takes a port between our look and its use.
-_PORTS: Final = range(12000, 32000)
+# Each process of a run in parallel has its own, so that no other one does either.
+_WORKERS: Final = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_PORTS: Final = range(12000, 32000)[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) :: _WORKERS]
 _given_out: Final[set[int]] = set()
 _lock: Final = threading.Lock()
 _choice: Final = random.SystemRandom()

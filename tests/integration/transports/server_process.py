@@ -9,12 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from dimse_proxy.transports.embedded_nats import find_binary
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+from tests.integration.peers.waiting import free_port
 
 
 class ServerProcess:

@@ -15,9 +15,9 @@ from dimse_proxy.errors import TransportError
 from dimse_proxy.transports import embedded_nats
 from dimse_proxy.transports.embedded_nats import ENVIRONMENT, EmbeddedNats
 from dimse_proxy.transports.nats_link import NatsOptions
+from tests.integration.peers.waiting import free_port
 from tests.integration.transports.conftest import Run
 from tests.integration.transports.link_user import running
-from tests.integration.transports.server_process import free_port
 
 
 def is_alive(pid: int) -> bool:

@@ -14,9 +14,10 @@ from dimse_proxy.errors import ConfigError, TransportError
 from dimse_proxy.transports.nats_connection import NatsConnection
 from dimse_proxy.transports.nats_link import NatsLink, NatsOptions
 from dimse_proxy.transports.nats_servers import NatsServer, parse_server
+from tests.integration.peers.waiting import free_port
 from tests.integration.transports.conftest import Run
 from tests.integration.transports.link_user import LinkUser, running
-from tests.integration.transports.server_process import ServerProcess, free_port
+from tests.integration.transports.server_process import ServerProcess
 
 
 class Forwarder:

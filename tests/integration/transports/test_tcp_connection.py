@@ -16,8 +16,8 @@ import pytest
 from dimse_proxy.errors import TransportError
 from dimse_proxy.transports.streams import Address, StreamConnection
 from dimse_proxy.transports.tcp import TcpConnection, TcpListener, TcpOptions, connect, listen
+from tests.integration.peers.waiting import free_port
 from tests.integration.transports.conftest import Run
-from tests.integration.transports.server_process import free_port
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO and TCP_USER_TIMEOUT are Linux's")
 

@@ -96,9 +96,10 @@ class ProxyPair:
     """Proxy A with the nats-server as its child, and proxy B; they run from `start` to `stop`."""
 
     def __init__(self) -> None:
-        """Chooses the ports."""
+        """Reserves the ports."""
         self._proxies: Final[list[ProxyProcess]] = []
-        self.nats_port, self.port_a, self.port_b = free_ports(3)
+        self._reserved: Final = reserve_ports(3)
+        self.nats_port, self.port_a, self.port_b = (it.getsockname()[1] for it in self._reserved)
 
     @property
     def proxies(self) -> tuple[ProxyProcess, ...]:
@@ -132,20 +133,30 @@ class ProxyPair:
                 self._proxies.append(ProxyProcess(name, folder, {**common, **settings}, arguments))
         for proxy in self._proxies:
             proxy.wait_until_ready()
+        self._give_up_ports()
 
     def stop(self) -> None:
         """Stops both at once."""
         with ExitStack() as stack:
+            stack.callback(self._give_up_ports)
             for proxy in self._proxies:
                 stack.callback(proxy.wait_until_stopped)
             for proxy in self._proxies:
                 proxy.ask_to_stop()
 
+    def _give_up_ports(self) -> None:
+        for it in self._reserved:
+            it.close()
 
-def free_ports(count: int) -> tuple[int, ...]:
-    """Ports of this machine that nobody listens on now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for it in sockets:
-            it.bind((HOST, 0))
-        return tuple(it.getsockname()[1] for it in sockets)
+
+def reserve_ports(count: int) -> tuple[socket.socket, ...]:
+    """Sockets that are bound to a port of this machine each, and do not listen.
+
+    While such a socket is open, Linux gives its port to no outgoing connection and to nobody who asks for any port. Who
+    asks for that very port with SO_REUSEADDR, as the proxies and nats-server do, may listen there.
+    """
+    sockets = [socket.socket() for _ in range(count)]
+    for it in sockets:
+        it.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        it.bind((HOST, 0))
+    return tuple(sockets)
