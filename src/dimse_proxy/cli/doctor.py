@@ -74,7 +74,8 @@ def _look(report: Report, reviewed: ReviewedSettings) -> None:
         if is_clear:
             for number, asked in enumerate(far.asked_for(routes), start=2):
                 tunnel = tunnel_of(settings, routes, instance=f"{instance}-{number}", accepts=False)
-                await far.check_far_side(report, settings, options, tunnel, asked)
+                is_one_way = bool(routes.targets)
+                await far.check_far_side(report, settings, options, tunnel, asked, is_one_way=is_one_way)
         else:
             report.skipped.append("the other side's proxy and its target: NATS is in the way")
         if is_clear or settings.leaf_store is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from dimse_proxy.cli.options import mistyped_titles
 from dimse_proxy.config.nats_access import NatsAccess
 from dimse_proxy.config.secret_files import Secrets
 from dimse_proxy.config.settings import load_settings
@@ -26,6 +27,7 @@ def run(
     environ: Mapping[str, str],
     env_file: Path | None = None,
     called: str | None = None,
+    calling: str | None = None,
     channel: str | None = None,
 ) -> int:
     """Goes the whole way once and prints each hop.
@@ -34,14 +36,17 @@ def run(
         environ: the process's environment.
         env_file: more settings, which the environment overrides.
         called: the AE title that an AE of this network would call; this proxy's own by default.
+        calling: the AE title of that AE; this proxy's own by default.
         channel: the one to go to, and to ask for `called` as it is; by default where the routes lead.
 
     Returns:
         Exit code: 0 if the target answered with success, 1 if not.
 
     Raises:
-        ConfigError: settings are wrong.
+        ConfigError: settings, or the titles, are wrong.
     """
+    if problems := list(mistyped_titles(called=called, calling=calling)):
+        raise ConfigError(problems)
     loaded = load_settings(environ, env_file, {})
     settings = loaded.settings
     access = NatsAccess(settings, Secrets(settings, loaded.origins))
@@ -55,7 +60,7 @@ def run(
         tunnel=tunnel_of(settings, routes, instance=instance, accepts=False),
         options=nats_options_of(settings, access, name=f"dimse-proxy {settings.nats_subject_channel} {instance}"),
         called=asked.called,
-        calling=own,
+        calling=calling or own,
         timeout=settings.nats_reply_timeout,
     )
     failure = ""

@@ -100,6 +100,10 @@ def _echo(
         str | None,
         typer.Option("--called", metavar="AE", help="AE title to ask the other side for; the own by default."),
     ] = None,
+    calling: Annotated[
+        str | None,
+        typer.Option("--calling", metavar="AE", help="AE title to ask as, such as a modality's; the own by default."),
+    ] = None,
     channel: Annotated[
         str | None, typer.Option("--channel", help="Channel to go to; by default where the routes lead.")
     ] = None,
@@ -107,7 +111,8 @@ def _echo(
     """Send a C-ECHO from this side to the target of the other side, with the time of each hop."""
     from dimse_proxy.cli import echo as command
 
-    raise typer.Exit(command.run(environ=os.environ, env_file=env_file, called=called, channel=channel))
+    code = command.run(environ=os.environ, env_file=env_file, called=called, calling=calling, channel=channel)
+    raise typer.Exit(code)
 
 
 @app.command("routes")

@@ -11,11 +11,12 @@ from typing import Final
 
 import typer
 
+from dimse_proxy.cli.options import mistyped_titles
 from dimse_proxy.cli.routebook.answers import Json, answers_to, calling_described
 from dimse_proxy.cli.routebook.registration import registration
 from dimse_proxy.config.contexts import load_both
 from dimse_proxy.config.settings import Settings, review_settings
-from dimse_proxy.config.values import check_ae_title, check_host
+from dimse_proxy.config.values import check_host
 from dimse_proxy.errors import ConfigError
 from dimse_proxy.parts import policy_of
 from dimse_proxy.proxy.callbacks import call_back_troubles
@@ -85,12 +86,7 @@ def _mistyped(
     *, called: str | None, calling: str | None, register: bool, address: str | None, as_json: bool
 ) -> Iterator[str]:
     """What is wrong with the options, each by itself and together."""
-    for option, title in (("--called", called), ("--calling", calling)):
-        try:
-            if title is not None:
-                check_ae_title(title)
-        except ValueError as error:
-            yield f"{option}: {error}."
+    yield from mistyped_titles(called=called, calling=calling)
     if calling is not None and called is None:
         yield "--calling says who calls; --called is needed to say whom."
     if register and (called is not None or as_json):

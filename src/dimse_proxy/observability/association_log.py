@@ -218,7 +218,10 @@ class AssociationLog:
 
     def nats_error(self, text: str, fatal: bool) -> None:
         """What the server said, or why it cannot be reached."""
-        (self._log.error if fatal else self._log.warning)("NATS error", text=text)
+        if fatal:
+            self._log.error("NATS error", text=text)
+        else:
+            self._log.warning("NATS error", text=f"{text}; trying again")
 
 
 def describe_message(command: CommandSet) -> str:

@@ -29,7 +29,7 @@ def call_back_troubles(routes: Routes) -> Iterator[str]:
         for channel in target.channels:
             trouble = _trouble(routes, target, channel)
             if trouble is not None:
-                yield f"{target.name} cannot call back who asks from channel {channel}: {trouble}"
+                yield f"{target.name} {trouble}"
 
 
 def _trouble(routes: Routes, target: Target, channel: str) -> str | None:
@@ -41,16 +41,27 @@ def _trouble(routes: Routes, target: Target, channel: str) -> str | None:
                 return None
             if any(local.channel == channel and local.ask_for in (None, local.called) for local in routes.local_aes):
                 return None
-            return "it sees their own AE titles, and none that this proxy answers to leads to an AE of that name there"
+            return (
+                f"cannot call back who asks from channel {channel}: it sees their own AE titles, and none that this "
+                "proxy answers to leads to an AE of that name there"
+            )
         case fixed:
             return _one_title_for_all(routes, channel, fixed)
 
 
 def _one_title_for_all(routes: Routes, channel: str, title: str) -> str | None:
-    """Right only where the title is the alias of the one who asks."""
+    """Right only where one AE asks: the title is its alias, or leads to it."""
     if title in routes.aliases(channel).values():
         return None
-    return (
-        f"it sees {title} as the calling AE title of everybody, and calls that: storage commitment and other reports "
-        f"on an association of its own (PS3.4 J.3.3) need `calling` {CALLING_ORIGINAL} or {CALLING_ALIAS}"
+    needed = (
+        f"storage commitment and other reports on an association of its own (PS3.4 J.3.3) need `calling` "
+        f"{CALLING_ORIGINAL} or {CALLING_ALIAS}"
     )
+    seen = f"it sees {title} as the calling AE title of everybody, and calls that"
+    back = routes.project(title)
+    if back is not None and back.channel == channel:
+        return (
+            f"calls back one AE for all who ask from channel {channel}: {seen}, which asks for {back.called} there. "
+            f"Where several ask, {needed}"
+        )
+    return f"cannot call back who asks from channel {channel}: {seen}: {needed}"

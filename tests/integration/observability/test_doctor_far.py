@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
-from tests.integration.observability.doctor import WARNING, Site, cause, examine, plants
+from tests.integration.observability.doctor import WARNING, Site, cause, examine, first, plants
 from tests.integration.peers.processes import ChildProcess
 from tests.integration.peers.pynetdicom_peers import Scp, offers
 from tests.integration.peers.waiting import LOOPBACK, free_port, wait_until
@@ -60,10 +60,19 @@ def test_versions_and_clocks_differ(site: Site, tmp_path: Path) -> None:
         odd.stop()
 
 
-@plants("the other side has no target")
-def test_the_other_side_has_no_target(site: Site, tmp_path: Path) -> None:
+@plants("neither side has a target")
+def test_neither_side_has_a_target(site: Site, tmp_path: Path) -> None:
     site.start_b(DIMSE_TARGET_HOST="")
     cause(site.env("A"), tmp_path, "other side's target", "no-target")
+
+
+@plants("the other side has no target, and this side has one")
+def test_associations_come_from_the_other_side_only(site: Site, tmp_path: Path) -> None:
+    site.start_b(DIMSE_TARGET_HOST="")
+    site.start_target()
+    env = site.env("A", DIMSE_TARGET_HOST=LOOPBACK, DIMSE_TARGET_PORT=str(site.target_port), DIMSE_TARGET_AE="SCP")
+    cause(env, tmp_path, "other side's target", "no-target", code=WARNING)
+    assert "right if nobody at this side calls" in first(env, tmp_path, code=WARNING)["remedy"]
 
 
 @plants("the other side has no target for what is asked for")

@@ -70,10 +70,10 @@ def test_help_names_every_subcommand(monkeypatch: pytest.MonkeyPatch, capsys: py
         (["health"], {"env_file": None, "ready": False}),
         (["health", "--ready", "--env-file", "a.env"], {"env_file": Path("a.env"), "ready": True}),
         (["config", "--env-file", "a.env"], {"env_file": Path("a.env")}),
-        (["echo"], {"env_file": None, "called": None, "channel": None}),
+        (["echo"], {"env_file": None, "called": None, "calling": None, "channel": None}),
         (
-            ["echo", "--env-file", "a.env", "--called", "PACS", "--channel", "S1"],
-            {"env_file": Path("a.env"), "called": "PACS", "channel": "S1"},
+            ["echo", "--env-file", "a.env", "--called", "PACS", "--calling", "CT1", "--channel", "S1"],
+            {"env_file": Path("a.env"), "called": "PACS", "calling": "CT1", "channel": "S1"},
         ),
         (["routes"], ROUTES),
         (

@@ -215,7 +215,7 @@ def test_registration_names_every_title_once_for_each_who_needs_it(
         "| S2 | `ARCHIVE`, `a\\|b` | none |",
     ):
         assert row in rows
-    assert "## Who cannot be called back" in page
+    assert "## Calling back" in page
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,11 @@ def test_peers_and_nats(lines: list[dict[str, object]]) -> None:
     log.nats_connected("nats://127.0.0.1:4222", 1048576)
     log.nats_disconnected("end of file")
     log.nats_error("authorization violation", True)
-    log.nats_error("something", False)
+    log.nats_error("connection refused by 127.0.0.1:4222", False)
     assert [line["level"] for line in lines] == ["info", "warning", "info", "info", "warning", "error", "warning"]
     assert "not heard any more" in str(lines[1]["cause"])
     assert lines[2]["cause"] == "it has shut down"
+    assert [line["text"] for line in lines[5:]] == [
+        "authorization violation",
+        "connection refused by 127.0.0.1:4222; trying again",
+    ]

@@ -215,6 +215,13 @@ def test_one_calling_title_for_all_cannot_be_called_back() -> None:
     assert sentence.startswith("ARCHIVE@pacs.example:104 cannot call back who asks from channel S1: it sees HUB")
     assert "PS3.4 J.3.3" in sentence
     assert "it sees FIXED" in troubles("FIXED")[0]
+    # Where the title leads to somebody at that channel, that is who gets all reports.
+    [sentence] = troubles("PACS_S1")
+    assert sentence.startswith(
+        "ARCHIVE@pacs.example:104 calls back one AE for all who ask from channel S1: it sees PACS_S1"
+    )
+    assert "which asks for PACS there. Where several ask" in sentence
+    assert "cannot call back" in troubles("PACS_S2")[0]
 
 
 @pytest.mark.parametrize("calling", ["original", "alias", "WS1_OF_S1"])

@@ -46,6 +46,10 @@ _REMEDIES: Final = {
     RefusalCode.RATE: "Too many associations a second at the other side (DIMSE_MAX_ASSOCIATION_RATE): wait.",
     RefusalCode.SHUTTING_DOWN: "Start the other side's proxy again.",
 }
+_ONE_WAY: Final = (
+    "This is right if nobody at this side calls. If somebody does, set DIMSE_TARGET_HOST, _PORT and _AE at the other "
+    "side."
+)
 _NOBODY: Final = (
     "Start the proxy at the other side; both need the same NATS system and DIMSE_NATS_SUBJECT_ROOT, and each the "
     "other's channel (DIMSE_NATS_SUBJECT_CHANNEL, DIMSE_NATS_PEER_CHANNEL)."
@@ -81,9 +85,18 @@ def asked_for(routes: Routes) -> list[AskedFor]:
 
 
 async def check_far_side(
-    report: Report, settings: Settings, options: NatsOptions, tunnel: Tunnel, asked: AskedFor
+    report: Report, settings: Settings, options: NatsOptions, tunnel: Tunnel, asked: AskedFor, *, is_one_way: bool
 ) -> None:
-    """Go the way to a target of another channel, and say where it ends."""
+    """Go the way to a target of another channel, and say where it ends.
+
+    Args:
+        report: where to say it.
+        settings: of this side.
+        options: how to reach NATS.
+        tunnel: a new one, which accepts nothing.
+        asked: for what, and where.
+        is_one_way: this side has a target, so that associations may be meant to come from the other side only.
+    """
     own = settings.own_ae_title or "DIMSEPROXY"
     probe = _Probe(tunnel, options, called=asked.called, calling=own, timeout=settings.nats_reply_timeout)
     failure = ""
@@ -105,7 +118,9 @@ async def check_far_side(
                 report.warning(f"hop: {name}", f"{hop.seconds:.1f} s", "Look for what is slow on this hop.")
             else:
                 report.good(f"hop: {name}", hop.detail or "done", hop.seconds)
-    if failure:
+    if failure and is_one_way and _code(failure) == RefusalCode.NO_TARGET:
+        report.warning(FAR_TARGET, failure, _ONE_WAY)
+    elif failure:
         report.error(FAR_TARGET, failure, _far_remedy(failure))
     else:
         report.good(FAR_TARGET, "answers C-ECHO with success, from end to end")
@@ -128,10 +143,15 @@ def _look_at_peers(report: Report, met: dict[str, tuple[Peer, float]]) -> None:
             report.good(CLOCK, f"{abs(ahead) * 1000:.0f} ms at most")
 
 
-def _far_remedy(failure: str) -> str:
+def _code(failure: str) -> str:
     code = _CODE.search(failure)
-    if code is not None and code[1] in _REMEDIES:
-        return _REMEDIES[RefusalCode(code[1])]
+    return "" if code is None else code[1]
+
+
+def _far_remedy(failure: str) -> str:
+    code = _code(failure)
+    if code in _REMEDIES:
+        return _REMEDIES[RefusalCode(code)]
     if "rejected the association" in failure:
         return (
             "Have the target accept this calling AE title, or choose another one (DIMSE_CALLING_AE at the other side)."

@@ -36,7 +36,7 @@ def registration(settings: Settings, routes: Routes, *, address: str | None = No
     ]
     troubles = [f"- {trouble}." for trouble in call_back_troubles(routes)]
     if troubles:
-        parts += ["## Who cannot be called back", "\n".join(troubles)]
+        parts += ["## Calling back", "\n".join(troubles)]
     return "\n\n".join(parts) + "\n"
 
 
