@@ -13,7 +13,7 @@ from dimse_proxy.config.settings import Settings
 from dimse_proxy.errors import TlsError
 from dimse_proxy.observability.flood import Flood
 from dimse_proxy.proxy.routes import Target
-from dimse_proxy.transports.streams import Address, StreamConnection, StreamHandler
+from dimse_proxy.transports.streams import Address, LendingConnection, StreamConnection, StreamHandler
 from dimse_proxy.transports.tcp import TcpConnection, TcpListener, TcpOptions, connect, listen
 from dimse_proxy.upper_layer.reader import looks_like
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dimse_proxy.transports.tls import TlsFailure, TlsGate, TlsStream
 
 OnConnection: TypeAlias = Callable[[StreamConnection], StreamHandler]
+OnTcpConnection: TypeAlias = Callable[[LendingConnection], StreamHandler]
 OnTlsFailed: TypeAlias = Callable[[str, str], None]
 """Told the address of a peer and why there is no TLS with it."""
 
@@ -172,13 +173,13 @@ class EndPoints:
 
     # Inside.
 
-    async def _listen(self, port: int, on_connection: OnConnection) -> None:
+    async def _listen(self, port: int, on_connection: OnTcpConnection) -> None:
         taken: Callable[[TcpConnection], StreamHandler] = on_connection
         if self._settings.proxy_protocol:
             taken = self._behind_load_balancer(on_connection)
         self._listeners.append(await listen(self._settings.host, port, taken, options=self._options))
 
-    def _behind_load_balancer(self, on_connection: OnConnection) -> "Callable[[FrontedConnection], StreamHandler]":
+    def _behind_load_balancer(self, on_connection: OnTcpConnection) -> "Callable[[FrontedConnection], StreamHandler]":
         from dimse_proxy.transports.proxy_protocol import ProxyGate
 
         settings = self._settings
@@ -197,7 +198,7 @@ class EndPoints:
             more = f" ({left_out} more like it since the last such line)" if left_out else ""
             log.warning("connection from %s closed: %s, which DIMSE_PROXY_PROTOCOL asks for%s", peer, text, more)
 
-    def _through_tls(self, on_connection: OnConnection) -> OnConnection:
+    def _through_tls(self, on_connection: OnConnection) -> OnTcpConnection:
         from dimse_proxy.transports.tls import TlsGate
 
         settings = self._settings

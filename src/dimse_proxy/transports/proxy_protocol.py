@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol
 
 from dimse_proxy.errors import RemoteProtocolError
-from dimse_proxy.transports.streams import Address, StreamConnection, StreamHandler
+from dimse_proxy.transports.streams import Address, LendingConnection, StreamHandler
 
 SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 """How a header of version 2 begins."""
@@ -107,7 +107,7 @@ def _malformed(what: str) -> RemoteProtocolError:
     return RemoteProtocolError(f"no PROXY protocol header: {what}", reason=0)
 
 
-class FrontedConnection(StreamConnection, Protocol):
+class FrontedConnection(LendingConnection, Protocol):
     """A connection that may turn out to be somebody else's."""
 
     def speak_for(self, peer: Address) -> None:

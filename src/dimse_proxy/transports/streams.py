@@ -71,6 +71,13 @@ class StreamConnection(Protocol):
         """Drops what is queued and resets the connection."""
 
 
+class LendingConnection(StreamConnection, Protocol):
+    """A connection that reads into memory of its own, where its user may look at what was read."""
+
+    def lend_to(self, take: Callable[[memoryview], None]) -> None:
+        """Gives what is read to `take` from now on, instead of a copy to `data_received`; it is gone afterwards."""
+
+
 class HeldEvents:
     """Stands in for the user of a connection that has not yet been given to it; a `StreamHandler`."""
 

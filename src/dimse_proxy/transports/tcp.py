@@ -26,8 +26,8 @@ tries again only after a second. The system may allow fewer."""
 _TCP_CLOSE: Final = 7
 """`tcpi_state` of a connection that was reset or timed out (Linux, tcp_states.h)."""
 
-# One buffer for the whole process: it is used only between get_buffer() and buffer_updated(), which an event loop
-# calls one after the other without anything in between. A process runs one event loop.
+# One buffer for the whole process: it is used only from get_buffer() to the end of buffer_updated(), and an event loop
+# calls these one after the other without anything in between. A process runs one event loop.
 _scratch: Final = bytearray(READ_BUFFER_SIZE)
 _scratch_view: Final = memoryview(_scratch)
 
@@ -74,6 +74,7 @@ class TcpConnection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "_borrower",
         "_handler",
         "_is_eof",
         "_is_paused",
@@ -94,6 +95,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._options: Final = options
         self._loop: Final = asyncio.get_running_loop()
         self._handler: StreamHandler = HeldEvents()
+        self._borrower: Callable[[memoryview], None] | None = None
         self._transport: asyncio.Transport | None = None
         self._sock: socket.socket | None = None
         self._quick_ack = False
@@ -178,6 +180,10 @@ class TcpConnection(asyncio.BufferedProtocol):
         """Puts another user in the place of the present one."""
         self._handler = handler
 
+    def lend_to(self, take: Callable[[memoryview], None]) -> None:
+        """Gives what is read to `take` from now on, in the scratch buffer, where the next read puts other bytes."""
+        self._borrower = take
+
     def forget(self) -> None:
         """Lets go of a connection that `connect` did not return.
 
@@ -211,11 +217,13 @@ class TcpConnection(asyncio.BufferedProtocol):
         return _scratch_view
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Copies what was read out of the scratch buffer, once."""
-        data = bytes(_scratch_view[:nbytes])
+        """Copies what was read out of the scratch buffer, once; lends it to who only copies it elsewhere."""
         if self._quick_ack:
             self._set_option(socket.IPPROTO_TCP, _QUICKACK, 1)
-        self._handler.data_received(data)
+        if self._borrower is None:
+            self._handler.data_received(bytes(_scratch_view[:nbytes]))
+        else:
+            self._borrower(_scratch_view[:nbytes])
 
     def eof_received(self) -> bool:
         """Keeps the connection open for writing."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from dimse_proxy.errors import TlsError, TransportError
-from dimse_proxy.transports.streams import Address, HeldEvents, StreamConnection, StreamHandler
+from dimse_proxy.transports.streams import Address, HeldEvents, LendingConnection, StreamHandler
 from dimse_proxy.transports.tcp import DEFAULT_OPTIONS, TcpOptions, connect
 from dimse_proxy.transports.tls_stream import TlsFailure, TlsStream
 
@@ -53,7 +53,7 @@ class TlsGate:
         """Handshakes that are going on."""
         return len(self._unfinished)
 
-    def connection_made(self, below: StreamConnection) -> StreamHandler:
+    def connection_made(self, below: LendingConnection) -> StreamHandler:
         """A connection came in; the handler of its bytes."""
         stream = TlsStream(
             self._context(),

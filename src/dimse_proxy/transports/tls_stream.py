@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, cast
 
-from dimse_proxy.transports.streams import Address, StreamConnection, StreamHandler
+from dimse_proxy.transports.streams import Address, LendingConnection, StreamHandler
 from dimse_proxy.transports.tls_text import tls_error_text
 
 _CHUNK: Final = 256 * 1024
@@ -93,7 +93,7 @@ class TlsStream:
         self._timeout: Final = handshake_timeout
         self._on_ready: Final = on_ready
         self._on_failed: Final = on_failed
-        self._below: StreamConnection | None = None
+        self._below: LendingConnection | None = None
         self._handler: StreamHandler | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._received = b""
@@ -106,9 +106,10 @@ class TlsStream:
         """Nothing is read or written any more."""
         self._loss_text = ""
 
-    def start(self, below: StreamConnection) -> None:
+    def start(self, below: LendingConnection) -> None:
         """Begins the handshake over `below`, whose handler this is."""
         self._below = below
+        below.lend_to(self.data_received)
         self._timer = asyncio.get_running_loop().call_later(self._timeout, self._handshake_overdue)
         if not self._is_server_side:
             self._shake_hands()
@@ -197,12 +198,12 @@ class TlsStream:
 
     # What the stream below tells.
 
-    def data_received(self, data: bytes) -> None:
-        """Records, or parts of them."""
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Records, or parts of them; all is copied to OpenSSL before anything else happens."""
         self._incoming.write(data)
         if not self._is_ready:
             if not self._received:
-                self._received = data[:_BEGINNING]
+                self._received = bytes(data[:_BEGINNING])
                 if self._is_server_side and data[0] != _HANDSHAKE_RECORD and data[0] < _SSL2_HELLO:
                     # OpenSSL would answer with an alert, which means nothing to whoever does not speak TLS.
                     self._give_up(TlsFailure(text="it does not speak TLS", received=self._received, is_plain=True))

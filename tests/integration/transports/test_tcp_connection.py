@@ -96,6 +96,37 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
+def test_who_borrows_sees_everything_where_it_was_read(run: Run) -> None:
+    async def main() -> None:
+        accepting, client = Accepting(), Recorder()
+        port = await accepting.start()
+        connection = await connect("127.0.0.1", port, timeout=5, handler=client)
+        user, accepted = await accepting.first()
+        seen, lent = bytearray(), []
+
+        def take(data: memoryview) -> None:
+            seen.extend(data)
+            lent.append(data)
+
+        accepted.lend_to(take)
+        data = os.urandom(3_000_000)
+        connection.write(data)
+        await until(lambda: len(seen) >= len(data))
+        assert seen == data
+        assert not user.data
+        # The next read overwrites what was lent: it is one piece of memory.
+        connection.write(b"next")
+        await until(lambda: len(seen) > len(data))
+        assert bytes(lent[0][:4]) == b"next"
+        connection.close()
+        await until(lambda: client.lost and user.eofs)
+        accepted.close()
+        await until(lambda: user.lost)
+        accepting.close()
+
+    run(main())
+
+
 def test_bytes_both_ways_and_addresses(run: Run) -> None:
     async def main() -> None:
         accepting, client = Accepting(), Recorder()

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -101,6 +101,9 @@ class Fronted:
 
     def give_to(self, handler: StreamHandler) -> None:
         self.handler = handler
+
+    def lend_to(self, take: Callable[[memoryview], None]) -> None:
+        raise AssertionError("the user asks for that")
 
     def write(self, data: bytes | memoryview) -> None:
         raise AssertionError("nothing is written")
