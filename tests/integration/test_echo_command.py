@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,10 @@ from tests.integration.peers.waiting import free_port
 HOPS = ("NATS connection", "NATS round trip", "peer found", "peer proxy", "association with the target", "C-ECHO")
 
 
-def echo(pair: Pair, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def echo(env: Mapping[str, str], folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "dimse_proxy", "echo", *arguments],
-        env={**os.environ, **pair.a.env},
+        env={**os.environ, **env},
         cwd=folder,
         capture_output=True,
         text=True,
@@ -46,7 +47,7 @@ def test_the_target_is_asked_as_whoever_is_named(make_pair: PairFactory, tmp_pat
 
     with Scp(target_of(pair).port, offers(Verification), [(evt.EVT_C_ECHO, handle)]):
         for arguments in ((), ("--calling", "CT 1"), ("--calling", "CT2", "--called", "ANY", "--channel", "B")):
-            done = echo(pair, tmp_path, *arguments)
+            done = echo(pair.a.env, tmp_path, *arguments)
             assert (done.returncode, done.stderr) == (0, ""), done.stdout
             assert [hop for hop in HOPS if not re.search(rf"{hop} .*\d\.\d", done.stdout)] == []
             assert re.search(r"C-ECHO .* 0000H", done.stdout)
@@ -61,7 +62,7 @@ def test_the_hop_where_the_way_ends_is_named(make_pair: PairFactory, tmp_path: P
         (("--calling", "CT2"), r"calling-not-allowed"),
         (("--channel", "C"), r"--channel is 'C': this proxy talks to B"),
     ):
-        done = echo(pair, tmp_path, *arguments)
+        done = echo(pair.a.env, tmp_path, *arguments)
         assert done.returncode == (2 if "--channel" in arguments else 1)
         assert len(done.stderr.splitlines()) == 1
         assert re.search(words, done.stderr), done.stderr
@@ -69,14 +70,7 @@ def test_the_hop_where_the_way_ends_is_named(make_pair: PairFactory, tmp_path: P
 
 @pytest.mark.parametrize("option", ["--called", "--calling"])
 def test_what_is_no_ae_title_is_said(option: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "dimse_proxy", "echo", option, "SEVENTEEN_LETTERS"],
-        env={**os.environ, "DIMSE_NATS_URL": "127.0.0.1:1", "DIMSE_NATS_SUBJECT_CHANNEL": "A"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = {"DIMSE_NATS_URL": "127.0.0.1:1", "DIMSE_NATS_SUBJECT_CHANNEL": "A"}
+    done = echo(env, tmp_path, option, "SEVENTEEN_LETTERS")
     assert done.returncode == 2
     assert done.stderr == f"{option}: AE title 'SEVENTEEN_LETTERS' has 17 characters, and at most 16 are right.\n"

@@ -115,7 +115,10 @@ def check_ports(report: Report, settings: Settings) -> None:
 def _port_remedy(trouble: OSError) -> str:
     match trouble.errno:
         case errno.EADDRINUSE:
-            return "Another program has it: stop that, or choose another DIMSE_PORT."
+            return (
+                "If that is this proxy running, all is well (it can be asked only where DIMSE_HTTP_PORT is on). Else "
+                "another program has it: stop that, or choose another DIMSE_PORT."
+            )
         case errno.EACCES:
             return "Ports below 1024 need a privilege (CAP_NET_BIND_SERVICE): grant it, or choose another DIMSE_PORT."
         case _:
